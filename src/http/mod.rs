@@ -1,0 +1,83 @@
+//! HTTP/1.1 as plain values: a bounded, blocking connection loop that turns bytes into
+//! [`Request`]s and [`Response`]s into bytes. Imports nothing of ours.
+
+use std::net::IpAddr;
+
+/// One request, whole: head and body were read within the limits before a handler sees it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method, as sent (`GET`, `POST`, …).
+    pub method: String,
+    /// The raw request target as sent, path and query, never decoded or normalised.
+    pub target: String,
+    /// Header names (as sent) and values, in order.
+    pub headers: Vec<(String, String)>,
+    /// The raw body; empty when there was none.
+    pub body: Vec<u8>,
+    /// The address of the peer, if the socket told it.
+    pub peer: Option<IpAddr>,
+}
+
+impl Request {
+    /// The target up to `?`.
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(self.target.as_str(), |(path, _)| path)
+    }
+
+    /// The target after `?`, still encoded.
+    pub fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The first header of that name, compared without case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Every header of that name, in order.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers
+            .iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// One answer. The loop adds `Date`, `Content-Length` and `Connection`.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Header names and values.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why the loop itself refuses a connection's bytes, before or instead of a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The head or the framing is not HTTP/1.x as we accept it: 400.
+    Malformed,
+    /// The head did not arrive in time, or the body did not: 408.
+    Timeout,
+    /// The body is larger than the route allows: 413.
+    BodyTooLarge,
+    /// The request target is too long: 414.
+    TargetTooLong,
+    /// The head is too large, or has too many headers: 431.
+    HeadTooLarge,
+    /// An expectation other than `100-continue`: 417.
+    ExpectationFailed,
+    /// A transfer coding other than a single `chunked`: 501.
+    TransferCodingUnsupported,
+    /// HTTP/2 or later: 505.
+    VersionUnsupported,
+    /// The handler panicked: 500. The connection lives on.
+    Panicked,
+    /// Every connection that the cap allows is in use: 503.
+    TooManyConnections,
+}

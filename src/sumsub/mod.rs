@@ -1,0 +1,2 @@
+//! The Sumsub client.
+pub mod signature;
