@@ -1,10 +1,33 @@
 //! HTTP/1.1 as plain values: a bounded, blocking connection loop that turns bytes into
 //! [`Request`]s and [`Response`]s into bytes. Imports nothing of ours.
+//!
+//! One connection has one thread and at most one request in flight. Every wait has a deadline and
+//! every buffer a bound ([`limits::Limits`]); whatever is not plainly HTTP/1.x as written down in
+//! RFC 9112 is refused and its connection closed, because bytes that two parties may frame
+//! differently are how one client's request becomes another's. There is no TLS, no compression
+//! and no streaming here: a proxy in front does the first two, nothing of ours needs the third.
+//!
+//! ```text
+//! server      accepts, counts, hands each connection to a thread, stops
+//! crew        which connections are open, which threads wait for one
+//! connection  read a head, read a body, call the handler, write, again
+//! head, chunked, input, render      bytes to values and back, without a socket
+//! ```
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+mod chunked;
+mod connection;
+mod crew;
+mod head;
+mod input;
+pub mod limits;
+mod render;
+pub mod server;
 
 /// One request, whole: head and body were read within the limits before a handler sees it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Request {
     /// The method, as sent (`GET`, `POST`, …).
     pub method: String,
@@ -46,12 +69,15 @@ impl Request {
     }
 }
 
-/// One answer. The loop adds `Date`, `Content-Length` and `Connection`.
+/// One answer. The loop adds `Date`, `Content-Length` and `Connection`, and ignores these and the
+/// other framing headers if they stand in `headers`.
+///
+/// A `HEAD` is answered like a `GET`, with the body: the loop counts it and leaves it out.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// The status code.
+    /// The status code, 200 to 599; anything else is a defect and goes out as 500.
     pub status: u16,
-    /// Header names and values.
+    /// Header names and values. A control character in a value goes out as a space.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -80,4 +106,19 @@ pub enum Refusal {
     Panicked,
     /// Every connection that the cap allows is in use: 503.
     TooManyConnections,
+}
+
+/// What a server does with requests, as plain functions: the loop itself knows no route and
+/// writes no text.
+pub struct Service {
+    /// Answers one request, on its connection's thread. A panic is answered with
+    /// [`Refusal::Panicked`].
+    pub handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+    /// Renders every refusal, so that its body has the shape of the caller's other errors.
+    pub refuse: fn(Refusal) -> Response,
+    /// The largest body, in bytes, that this method and path accept; asked once the head is
+    /// accepted and before a byte of the body is read.
+    pub body_bytes_max: fn(method: &str, path: &str) -> usize,
+    /// The time in Unix milliseconds, for the `Date` header.
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
 }

@@ -1,2 +1,4 @@
-//! Tests.
+//! The promises of the program, each tested from outside.
 #![cfg(test)]
+
+mod http_attack;
