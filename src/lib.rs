@@ -1,3 +1,7 @@
 //! Countersign.
+pub mod api;
+pub mod domain;
 pub mod http;
+pub mod store;
 pub mod sumsub;
+pub mod usecase;

@@ -111,20 +111,21 @@ fn digest<M: Mac + KeyInit>(secret: &[u8], body: &[u8]) -> Vec<u8> {
 fn keyed<M: Mac + KeyInit>(secret: &[u8]) -> M {
     // HMAC takes a key of any length; the error exists for other MACs.
     <M as KeyInit>::new_from_slice(secret)
-        .unwrap_or_else(|_| <M as KeyInit>::new(&Default::default()))
+        .unwrap_or_else(|_| <M as KeyInit>::new(&hmac::digest::array::Array::default()))
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len().saturating_mul(2)), |mut text, byte| {
-        // Writing to a String cannot fail.
-        drop(write!(text, "{byte:02x}"));
-        text
-    })
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
 }
 
 fn lower_hex_to_bytes(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 || text.bytes().any(|it| !matches!(it, b'0'..=b'9' | b'a'..=b'f')) {
+    if !text.len().is_multiple_of(2)
+        || text.bytes().any(|it| !matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+    {
         return None;
     }
     text.as_bytes()

@@ -1,0 +1,190 @@
+-- The register of Countersign: who was verified, who authorized whom, and every fact that says so.
+--
+-- Tables of record hold facts. Their rows are only ever added: triggers refuse UPDATE and DELETE.
+-- Derived tables (verification, authorization) hold the fold of those facts, kept for speed; they
+-- can be rebuilt, and a test rebuilds and compares them.
+--
+-- Every *_at_ms is an instant in milliseconds since 1970-01-01T00:00:00Z.
+-- "happened" is when something took place; "known" is when its commit made it ours.
+-- No secret, share token or access token is ever stored: of API keys and share tokens only SHA-256.
+
+PRAGMA application_id = 1129531214;   -- 0x4353474E, "CSGN": `file` and we know our own
+PRAGMA user_version = 1;              -- version of this schema; a newer file is refused
+
+-- One row: what this file is. Test and live never share a file.
+CREATE TABLE register (
+  only_row       INTEGER PRIMARY KEY CHECK (only_row = 1),
+  environment    TEXT    NOT NULL CHECK (environment IN ('test', 'live')),
+  created_at_ms  INTEGER NOT NULL
+) STRICT;
+
+-- A business or a person. Type and creator never change.
+CREATE TABLE organization (
+  organization_id  TEXT    PRIMARY KEY,       -- 'org_' + 32 hex, UUID v7: sorts by creation
+  name             TEXT    NOT NULL,          -- PERSONAL DATA for INDIVIDUAL; 1-200 characters
+  type             TEXT    NOT NULL CHECK (type IN ('BUSINESS', 'INDIVIDUAL')),
+  created_by       TEXT    REFERENCES organization (organization_id),  -- the broker; NULL: by an operator
+  metadata         TEXT    NOT NULL CHECK (json_valid(metadata)),      -- the creator's own JSON object
+  created_at_ms    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX organization_by_creator ON organization (created_by, organization_id);
+
+-- A key of an organization. The key itself is shown once and never stored.
+CREATE TABLE api_key (
+  key_sha256       BLOB    PRIMARY KEY CHECK (length(key_sha256) = 32),
+  key_id           TEXT    NOT NULL UNIQUE,   -- 'key_' + 32 hex, for people and logs
+  organization_id  TEXT    NOT NULL REFERENCES organization (organization_id),
+  name             TEXT    NOT NULL,          -- what the operator calls it
+  created_at_ms    INTEGER NOT NULL,
+  revoked_at_ms    INTEGER                    -- NULL: active
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX api_key_by_organization ON api_key (organization_id, created_at_ms);
+
+-- A Sumsub applicant that belongs to an organization. Which one is current is in verification.
+CREATE TABLE applicant (
+  applicant_id      TEXT    PRIMARY KEY,      -- Sumsub's id, 24 hex
+  organization_id   TEXT    NOT NULL REFERENCES organization (organization_id),
+  external_user_id  TEXT    NOT NULL,         -- Sumsub's externalUserId: ours, or 'copy-…' after an import
+  linked_at_ms      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX applicant_by_organization ON applicant (organization_id, linked_at_ms);
+
+-- A share token that is or was on its way to Sumsub, written before the call, so that an import whose
+-- answer was lost can be found again instead of being called a bad token.
+CREATE TABLE import_attempt (
+  share_token_sha256  BLOB    NOT NULL CHECK (length(share_token_sha256) = 32),
+  organization_id     TEXT    NOT NULL REFERENCES organization (organization_id),
+  begun_at_ms         INTEGER NOT NULL,
+  ended_at_ms         INTEGER,                -- NULL: no answer of Sumsub has been committed
+  PRIMARY KEY (share_token_sha256, organization_id)
+) STRICT, WITHOUT ROWID;
+
+-- RECORD. What Sumsub sent us, byte for byte, if its digest was right. A second delivery of the same
+-- bytes adds nothing.
+CREATE TABLE delivery (
+  delivery_id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  body_sha256     BLOB    NOT NULL UNIQUE CHECK (length(body_sha256) = 32),
+  body            BLOB    NOT NULL,
+  headers         TEXT    NOT NULL CHECK (json_valid(headers)),  -- names and values; unknown ones' values masked
+  event_type      TEXT,                       -- Sumsub's `type`; NULL: the body could not be read
+  applicant_id    TEXT,                       -- Sumsub's `applicantId`
+  received_at_ms  INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX delivery_by_applicant ON delivery (applicant_id, delivery_id);
+
+-- RECORD. What a delivery did to whom; the newest row of a delivery is in force. More than one when a
+-- delivery was replayed, or waited for an import whose applicant it names.
+CREATE TABLE delivery_outcome (
+  delivery_id      INTEGER NOT NULL REFERENCES delivery (delivery_id),
+  outcome_no       INTEGER NOT NULL,          -- 1, 2, …
+  outcome          TEXT    NOT NULL CHECK (outcome IN (
+    'changed',                                -- readers see another status
+    'no_change',                              -- a fact was recorded; the status stays
+    'not_current_applicant',                  -- recorded; another applicant decides
+    'informational',                          -- a known type that carries no verdict
+    'no_verdict',                             -- a reviewed type without a readable verdict
+    'unknown_type', 'unknown_applicant', 'member_of_company',
+    'other_environment', 'test_event', 'unreadable')),
+  organization_id  TEXT    REFERENCES organization (organization_id),
+  known_at_ms      INTEGER NOT NULL,
+  PRIMARY KEY (delivery_id, outcome_no)
+) STRICT, WITHOUT ROWID;
+
+-- RECORD. Everything that happened to a verification; its fold is the status.
+CREATE TABLE verification_event (
+  sequence         INTEGER PRIMARY KEY AUTOINCREMENT,   -- order of recording
+  organization_id  TEXT    NOT NULL REFERENCES organization (organization_id),
+  event            TEXT    NOT NULL CHECK (event IN (
+    'session_started', 'import_accepted',
+    'provider_pending', 'provider_approved', 'provider_rejected', 'provider_retry',
+    'provider_on_hold', 'provider_reset',
+    'operator_hold', 'operator_approve', 'operator_reject', 'operator_resubmit', 'operator_reopen')),
+  happened_at_ms   INTEGER NOT NULL,
+  known_at_ms      INTEGER NOT NULL,
+  applicant_id     TEXT,
+  begun_at_ms      INTEGER,                   -- session, import: when we began to ask Sumsub
+  valid_days       INTEGER NOT NULL DEFAULT 0 CHECK (valid_days >= 0),  -- approvals: 0 = for ever
+  delivery_id      INTEGER REFERENCES delivery (delivery_id),           -- the cause, if Sumsub said it
+  actor            TEXT,                      -- the cause, if a person did it: 'operator:<login>'
+  reason           TEXT,                      -- the operator's words
+  request_id       TEXT                       -- the cause, if a request did it
+) STRICT;
+
+CREATE INDEX verification_event_by_organization ON verification_event (organization_id, sequence);
+CREATE UNIQUE INDEX verification_event_by_delivery ON verification_event (delivery_id)
+  WHERE delivery_id IS NOT NULL;
+
+-- DERIVED: the fold of verification_event. Exactly one row per organization.
+CREATE TABLE verification (
+  organization_id  TEXT    PRIMARY KEY REFERENCES organization (organization_id),
+  state            TEXT    NOT NULL CHECK (state IN (
+    'NOT_STARTED', 'PENDING', 'APPROVED', 'REJECTED_BY_PROVIDER', 'REJECTED_BY_OPERATOR',
+    'ON_HOLD_BY_PROVIDER', 'ON_HOLD_BY_OPERATOR', 'RESUBMISSION_REQUIRED')),
+  applicant_id     TEXT,                      -- the current applicant
+  expires_at_ms    INTEGER,                   -- an approval's end; NULL: none
+  lapsed           INTEGER NOT NULL CHECK (lapsed IN (0, 1)),  -- ended by expiry, not approved since
+  updated_at_ms    INTEGER NOT NULL           -- when readers saw the status begin
+) STRICT, WITHOUT ROWID;
+
+-- DERIVED: the fold of authorization_event. A Letter of Authorization.
+CREATE TABLE authorization (
+  authorization_id  INTEGER PRIMARY KEY AUTOINCREMENT,  -- never shown; newest first in lists
+  granting          TEXT    NOT NULL REFERENCES organization (organization_id),
+  authorized        TEXT    NOT NULL REFERENCES organization (organization_id),
+  type              TEXT    NOT NULL CHECK (type = 'LOA'),
+  status            TEXT    NOT NULL CHECK (status IN ('PENDING', 'ACTIVE', 'REVOKED')),
+  signed_at_ms      INTEGER,
+  revoked_at_ms     INTEGER,
+  revoked_reason    TEXT,
+  created_at_ms     INTEGER NOT NULL,
+  updated_at_ms     INTEGER NOT NULL,
+  CHECK (granting <> authorized),
+  CHECK ((status = 'PENDING') <= (signed_at_ms IS NULL)),
+  CHECK ((status = 'ACTIVE') <= (signed_at_ms IS NOT NULL)),
+  CHECK ((status = 'REVOKED') = (revoked_at_ms IS NOT NULL))
+) STRICT;
+
+-- At most one live LOA between two organizations, in one direction.
+CREATE UNIQUE INDEX authorization_live ON authorization (granting, authorized, type)
+  WHERE status IN ('PENDING', 'ACTIVE');
+CREATE INDEX authorization_by_granting ON authorization (granting, authorization_id);
+CREATE INDEX authorization_by_authorized ON authorization (authorized, authorization_id);
+
+-- RECORD. What happened to an LOA.
+CREATE TABLE authorization_event (
+  sequence          INTEGER PRIMARY KEY AUTOINCREMENT,
+  authorization_id  INTEGER NOT NULL REFERENCES authorization (authorization_id),
+  event             TEXT    NOT NULL CHECK (event IN ('issued', 'signed', 'revoked')),
+  happened_at_ms    INTEGER NOT NULL,         -- a paper may have been signed before we knew it
+  known_at_ms       INTEGER NOT NULL,
+  actor             TEXT    NOT NULL,         -- an organization's id, or 'operator:<login>'
+  reason            TEXT,                     -- of a revocation
+  signer_name       TEXT,                     -- PERSONAL DATA, with signer_role: who signed
+  signer_role       TEXT,
+  signed_how        TEXT,                     -- 'paper', 'e-signature', …
+  reference         TEXT,                     -- where the signed document is kept
+  request_id        TEXT,
+  CHECK (event <> 'signed' OR (signer_name IS NOT NULL AND signer_role IS NOT NULL
+                               AND signed_how IS NOT NULL AND reference IS NOT NULL))
+) STRICT;
+
+CREATE INDEX authorization_event_by_authorization ON authorization_event (authorization_id, sequence);
+
+CREATE TRIGGER delivery_is_a_record BEFORE UPDATE ON delivery
+  BEGIN SELECT RAISE(ABORT, 'delivery rows are facts'); END;
+CREATE TRIGGER delivery_outcome_is_a_record BEFORE UPDATE ON delivery_outcome
+  BEGIN SELECT RAISE(ABORT, 'delivery_outcome rows are facts'); END;
+CREATE TRIGGER delivery_outcome_is_kept BEFORE DELETE ON delivery_outcome
+  BEGIN SELECT RAISE(ABORT, 'delivery_outcome rows are facts'); END;
+CREATE TRIGGER verification_event_is_a_record BEFORE UPDATE ON verification_event
+  BEGIN SELECT RAISE(ABORT, 'verification_event rows are facts'); END;
+CREATE TRIGGER verification_event_is_kept BEFORE DELETE ON verification_event
+  BEGIN SELECT RAISE(ABORT, 'verification_event rows are facts'); END;
+CREATE TRIGGER authorization_event_is_a_record BEFORE UPDATE ON authorization_event
+  BEGIN SELECT RAISE(ABORT, 'authorization_event rows are facts'); END;
+CREATE TRIGGER authorization_event_is_kept BEFORE DELETE ON authorization_event
+  BEGIN SELECT RAISE(ABORT, 'authorization_event rows are facts'); END;

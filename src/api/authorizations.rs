@@ -1,0 +1,160 @@
+//! `/v1/authorizations`.
+
+use serde::Serialize;
+
+use super::body::Fields;
+use super::error::ApiError;
+use super::{Call, json, query};
+use crate::domain::authorization::{
+    AUTHORIZATION_TYPE, Authorization, AuthorizationStatus, Purpose,
+};
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::http::Response;
+use crate::store::{AuthorizationFilter, Role};
+use crate::usecase::Failure;
+use crate::usecase::authorizations::{
+    By, list_authorizations, request_authorization, revoke_authorization,
+};
+
+/// Contract §1.
+const LIMIT_DEFAULT: u32 = 25;
+const LIMIT_MAX: u32 = 100;
+/// What a cursor begins with; the rest is the last row's number, and none of the caller's business.
+const CURSOR_PREFIX: &str = "loa_";
+
+pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
+    let caller = call.caller(Purpose::Act)?;
+    let [limit, cursor, role, status, kind] =
+        query::read(call.request, ["limit", "cursor", "role", "status", "type"])?;
+    only_known_type(kind.as_deref())?;
+    let filter = AuthorizationFilter {
+        party: Some(caller.acting.subject().clone()),
+        role: role.as_deref().map(role_of).transpose()?,
+        status: status
+            .map(|it| {
+                AuthorizationStatus::parse(&it)
+                    .ok_or_else(|| ApiError::invalid("`status` must be PENDING, ACTIVE or REVOKED"))
+            })
+            .transpose()?,
+        before: cursor.as_deref().map(row_of_cursor).transpose()?,
+        limit: limit.as_deref().map_or(Ok(LIMIT_DEFAULT), limit_of)?,
+    };
+    let page = list_authorizations(call.appliance, &filter)?;
+    let last = page.rows.last().filter(|_| page.has_more);
+    Ok(json(&ListBody {
+        object: "list",
+        next_cursor: last.map(|it| format!("{CURSOR_PREFIX}{:016x}", it.id)),
+        has_more: page.has_more,
+        data: page.rows.iter().map(AuthorizationBody::of).collect(),
+    }))
+}
+
+/// Our extension: a new PENDING LOA after the last one was revoked.
+pub(super) fn request(call: &Call<'_>) -> Result<Response, ApiError> {
+    let authorized = call.key_owner()?;
+    let mut fields = Fields::read(call.request)?;
+    let granting = OrganizationId::new(fields.text("grantingOrganizationId")?);
+    only_known_type(Some(&fields.text("type")?))?;
+    fields.end()?;
+    let authorization =
+        request_authorization(call.appliance, &granting, &authorized, by(call, &authorized))?;
+    Ok(json(&AuthorizationBody::of(&authorization)))
+}
+
+pub(super) fn revoke(call: &Call<'_>) -> Result<Response, ApiError> {
+    let owner = call.key_owner()?;
+    let mut fields = Fields::read(call.request)?;
+    let granting = OrganizationId::new(fields.text("grantingOrganizationId")?);
+    let authorized = OrganizationId::new(fields.text("authorizedOrganizationId")?);
+    only_known_type(Some(&fields.text("type")?))?;
+    let reason = fields.optional_text("reason")?;
+    fields.end()?;
+    if owner != granting && owner != authorized {
+        return Err(Failure::Forbidden("only a party may revoke a Letter of Authorization").into());
+    }
+    let authorization = revoke_authorization(
+        call.appliance,
+        &granting,
+        &authorized,
+        reason.as_deref(),
+        by(call, &owner),
+    )?;
+    Ok(json(&AuthorizationBody::of(&authorization)))
+}
+
+fn by(call: &Call<'_>, owner: &OrganizationId) -> By {
+    By { actor: owner.as_str().to_owned(), request_id: Some(call.id.clone()) }
+}
+
+fn only_known_type(kind: Option<&str>) -> Result<(), ApiError> {
+    match kind {
+        None | Some(AUTHORIZATION_TYPE) => Ok(()),
+        Some(_) => Err(ApiError::invalid("`type` must be LOA")),
+    }
+}
+
+fn role_of(text: &str) -> Result<Role, ApiError> {
+    match text {
+        "granter" => Ok(Role::Granter),
+        "authorized" => Ok(Role::Authorized),
+        _ => Err(ApiError::invalid("`role` must be granter or authorized")),
+    }
+}
+
+fn limit_of(text: &str) -> Result<u32, ApiError> {
+    text.parse()
+        .ok()
+        .filter(|it| (1..=LIMIT_MAX).contains(it))
+        .ok_or_else(|| ApiError::invalid(format!("`limit` must be 1 to {LIMIT_MAX}")))
+}
+
+fn row_of_cursor(text: &str) -> Result<i64, ApiError> {
+    text.strip_prefix(CURSOR_PREFIX)
+        .filter(|it| it.len() == 16)
+        .and_then(|it| i64::from_str_radix(it, 16).ok())
+        .filter(|it| *it > 0)
+        .ok_or_else(|| ApiError::invalid("`cursor` must be a nextCursor of this list"))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListBody<'a> {
+    object: &'static str,
+    data: Vec<AuthorizationBody<'a>>,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizationBody<'a> {
+    object: &'static str,
+    granting_organization_id: &'a str,
+    authorized_organization_id: &'a str,
+    r#type: &'static str,
+    status: &'static str,
+    signed_at: Option<String>,
+    revoked_at: Option<String>,
+    revoked_reason: Option<&'a str>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl<'a> AuthorizationBody<'a> {
+    fn of(authorization: &'a Authorization) -> Self {
+        let text = |it: Option<Timestamp>| it.map(|it| it.to_string());
+        Self {
+            object: "authorization",
+            granting_organization_id: authorization.granting.as_str(),
+            authorized_organization_id: authorization.authorized.as_str(),
+            r#type: AUTHORIZATION_TYPE,
+            status: authorization.status.as_str(),
+            signed_at: text(authorization.signed_at),
+            revoked_at: text(authorization.revoked_at),
+            revoked_reason: authorization.revoked_reason.as_deref(),
+            created_at: authorization.created_at.to_string(),
+            updated_at: authorization.updated_at.to_string(),
+        }
+    }
+}

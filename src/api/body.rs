@@ -1,0 +1,161 @@
+//! Request bodies, read strictly: one JSON object, no unknown, doubled, missing or ill-typed field.
+//!
+//! Read by name and not by derive, because the derived errors quote values, and a share token stands
+//! in one of the bodies.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::error::ApiError;
+use crate::http::Request;
+
+/// The fields of a body that have not been taken yet.
+pub(super) struct Fields(Vec<(String, Value)>);
+
+impl Fields {
+    /// Reads a body that must be there.
+    pub(super) fn read(request: &Request) -> Result<Self, ApiError> {
+        let is_json = request.header("content-type").is_some_and(|it| {
+            it.split(';').next().unwrap_or(it).trim().eq_ignore_ascii_case("application/json")
+        });
+        if request.body.is_empty() {
+            return Err(ApiError::invalid("the body must be a JSON object, and is empty"));
+        }
+        if !is_json {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let object: Object = serde_json::from_slice(&request.body).map_err(|error| {
+            if error.is_data() && error.to_string().starts_with(DOUBLED) {
+                return ApiError::invalid("a field of the body is given twice");
+            }
+            ApiError::invalid(format!(
+                "the body must be one JSON object; it does not read as one at line {}, column {}",
+                error.line(),
+                error.column()
+            ))
+        })?;
+        Ok(Self(object.0))
+    }
+
+    /// Reads the body of a route that takes none: nothing, or an empty object.
+    pub(super) fn none(request: &Request) -> Result<(), ApiError> {
+        if request.body.is_empty() { Ok(()) } else { Self::read(request)?.end() }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        let at = self.0.iter().position(|(it, _)| it == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    /// A string that must be there.
+    pub(super) fn text(&mut self, name: &str) -> Result<String, ApiError> {
+        self.optional_text(name)?.ok_or_else(|| {
+            ApiError::invalid(format!("the field `{name}` is missing; it must be a string"))
+        })
+    }
+
+    /// A string that may be absent or null.
+    pub(super) fn optional_text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
+        match self.take(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(ApiError::invalid(format!("the field `{name}` must be a string"))),
+        }
+    }
+
+    /// An object that may be absent or null.
+    pub(super) fn optional_object(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<serde_json::Map<String, Value>>, ApiError> {
+        match self.take(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object)),
+            Some(_) => Err(ApiError::invalid(format!("the field `{name}` must be an object"))),
+        }
+    }
+
+    /// Refuses what nobody has taken.
+    pub(super) fn end(self) -> Result<(), ApiError> {
+        match self.0.first() {
+            None => Ok(()),
+            Some((name, _)) => {
+                let name: String = name.chars().filter(|it| !it.is_control()).take(64).collect();
+                Err(ApiError::invalid(format!("the field `{name}` is not known here")))
+            }
+        }
+    }
+}
+
+/// A JSON object in which no name stands twice: two readers would take different ones.
+struct Object(Vec<(String, Value)>);
+
+const DOUBLED: &str = "doubled field";
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields: Vec<(String, Value)> = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.iter().any(|(it, _)| *it == name) {
+                        return Err(A::Error::custom(DOUBLED));
+                    }
+                    fields.push((name, value));
+                }
+                Ok(Object(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str) -> Result<Fields, ApiError> {
+        Fields::read(&Request {
+            method: "POST".to_owned(),
+            target: "/".to_owned(),
+            headers: vec![(
+                "content-type".to_owned(),
+                "application/json; charset=utf-8".to_owned(),
+            )],
+            body: body.as_bytes().to_vec(),
+            peer: None,
+        })
+    }
+
+    #[test]
+    fn a_body_is_one_object_without_doubled_fields() {
+        for refused in ["", "[]", "1", "{", "{\"a\":1}x", "{\"a\":1,\"a\":1}", "\u{feff}{}", "nul"]
+        {
+            assert!(fields(refused).is_err(), "{refused}");
+        }
+        assert!(fields(&"[".repeat(5000)).is_err());
+    }
+
+    #[test]
+    fn a_refusal_names_the_field_and_never_its_value() {
+        let mut it = fields(r#"{"shareToken":{"x":"SECRET"},"extra":"SECRET"}"#).unwrap();
+
+        let wrong = format!("{:?}", it.text("shareToken").unwrap_err());
+        let unknown = format!("{:?}", it.end().unwrap_err());
+
+        assert!(wrong.contains("`shareToken` must be a string"), "{wrong}");
+        assert!(unknown.contains("`extra` is not known"), "{unknown}");
+        assert!(!wrong.contains("SECRET") && !unknown.contains("SECRET"));
+    }
+}

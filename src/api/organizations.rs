@@ -1,0 +1,91 @@
+//! `/v1/organizations`.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::body::Fields;
+use super::error::ApiError;
+use super::{Call, json};
+use crate::domain::authorization::Purpose;
+use crate::domain::organization::{
+    NAME_CHARACTERS_MAX, Name, Organization, OrganizationId, OrganizationType,
+};
+use crate::domain::verification::{Standing, Verification};
+use crate::http::Response;
+use crate::usecase::Failure;
+use crate::usecase::create_organization::{NewOrganization, create_organization};
+
+/// Contract §1: at most 50 keys, and 4 KB as compact JSON.
+const METADATA_KEYS_MAX: usize = 50;
+const METADATA_BYTES_MAX: usize = 4096;
+
+pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
+    let creator = call.key_owner()?;
+    let mut fields = Fields::read(call.request)?;
+    let name = fields.text("name")?;
+    let kind = fields.text("type")?;
+    let metadata = fields.optional_object("metadata")?.unwrap_or_default();
+    fields.end()?;
+    let name = Name::parse(&name).ok_or_else(|| {
+        ApiError::invalid(format!(
+            "the field `name` must have 1 to {NAME_CHARACTERS_MAX} characters and no control \
+             characters"
+        ))
+    })?;
+    let kind = OrganizationType::parse(&kind)
+        .ok_or_else(|| ApiError::invalid("the field `type` must be BUSINESS or INDIVIDUAL"))?;
+    let keys = metadata.len();
+    let metadata = serde_json::Value::Object(metadata).to_string();
+    if keys > METADATA_KEYS_MAX || metadata.len() > METADATA_BYTES_MAX {
+        return Err(ApiError::invalid(format!(
+            "the field `metadata` must have at most {METADATA_KEYS_MAX} keys and \
+             {METADATA_BYTES_MAX} bytes"
+        )));
+    }
+    let actor = creator.as_str().to_owned();
+    let new = NewOrganization { name, kind, metadata, creator: Some(creator) };
+    let organization = create_organization(call.appliance, new, &actor, Some(&call.id))?;
+    let verification = Verification::new(organization.created_at);
+    Ok(render(&organization, verification.at(call.now)))
+}
+
+/// The one organization in scope, not a list.
+pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
+    let caller = call.caller(Purpose::Act)?;
+    let organization = call
+        .appliance
+        .store
+        .read(|register| register.organization(caller.acting.subject()))
+        .map_err(Failure::from)?
+        .ok_or(Failure::OrganizationNotFound)?;
+    Ok(render(&organization, caller.subject.verification.at(call.now)))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    object: &'static str,
+    organization_id: &'a str,
+    name: &'a str,
+    r#type: &'static str,
+    verification_status: &'static str,
+    created_by_organization_id: Option<&'a str>,
+    metadata: Option<&'a RawValue>,
+    created_at: String,
+    updated_at: String,
+}
+
+fn render(organization: &Organization, standing: Standing) -> Response {
+    json(&Body {
+        object: "organization",
+        organization_id: organization.id.as_str(),
+        name: organization.name.as_str(),
+        r#type: organization.kind.as_str(),
+        verification_status: standing.status.as_str(),
+        created_by_organization_id: organization.created_by.as_ref().map(OrganizationId::as_str),
+        metadata: serde_json::from_str(&organization.metadata).ok(),
+        created_at: organization.created_at.to_string(),
+        // The status stands in this object, so its change is a change of the object.
+        updated_at: organization.created_at.max(standing.updated_at).to_string(),
+    })
+}

@@ -1,0 +1,151 @@
+//! The Letter of Authorization (LOA), and the gate: may this caller act for that customer, now?
+//!
+//! ```text
+//!   PENDING ──sign──▶ ACTIVE ──revoke──▶ REVOKED        PENDING ──revoke──▶ REVOKED
+//! ```
+//! An LOA is *effective* while it is ACTIVE and its granter's verification is APPROVED. That is
+//! never stored: a lapse suspends and a return resumes, and no row changes. Contract §5.
+
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::{Standing, Status};
+
+/// The recorded status of one LOA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizationStatus {
+    /// Issued, waiting for the granter's signature.
+    Pending,
+    /// Signed.
+    Active,
+    /// Taken back, for ever: a new grant is a new row.
+    Revoked,
+}
+
+impl AuthorizationStatus {
+    /// Reads the contract's word.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "PENDING" => Some(Self::Pending),
+            "ACTIVE" => Some(Self::Active),
+            "REVOKED" => Some(Self::Revoked),
+            _ => None,
+        }
+    }
+
+    /// The contract's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Active => "ACTIVE",
+            Self::Revoked => "REVOKED",
+        }
+    }
+}
+
+/// The only type of authorization that the contract knows.
+pub const AUTHORIZATION_TYPE: &str = "LOA";
+
+/// A Letter of Authorization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorization {
+    /// Our own number, never shown to callers: larger is newer.
+    pub id: i64,
+    /// The customer.
+    pub granting: OrganizationId,
+    /// The broker.
+    pub authorized: OrganizationId,
+    /// Where it stands.
+    pub status: AuthorizationStatus,
+    /// When the granter signed.
+    pub signed_at: Option<Timestamp>,
+    /// When it was taken back.
+    pub revoked_at: Option<Timestamp>,
+    /// Why, in the words of whoever took it back.
+    pub revoked_reason: Option<String>,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Authorization {
+    /// Whether calls on behalf of the granter count now.
+    pub fn is_effective(&self, granter: Standing) -> bool {
+        self.status == AuthorizationStatus::Active && granter.status == Status::Approved
+    }
+}
+
+/// What a call on behalf of a customer wants: each asks another strength of the LOA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Read or start the customer's verification: a live LOA is enough, or none could ever begin.
+    Verify,
+    /// Import a verification: signed, and the customer's verification has not lapsed.
+    Import,
+    /// Everything else: effective.
+    Act,
+}
+
+/// Why the gate refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No LOA between the two is PENDING or ACTIVE.
+    NoLiveAuthorization,
+    /// The LOA waits for its signature.
+    NotSigned,
+    /// The customer was approved once, and that approval expired.
+    Lapsed,
+    /// The LOA is signed, but the customer is not APPROVED; suspended until it is.
+    NotApproved(Status),
+}
+
+/// Proof that a caller may act for an organization: made only by [`Acting::for_itself`] and
+/// [`Acting::on_behalf`], so that no use-case can be called without having passed the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acting {
+    caller: OrganizationId,
+    subject: OrganizationId,
+}
+
+impl Acting {
+    /// An organization acting for itself needs no LOA.
+    pub fn for_itself(caller: OrganizationId) -> Self {
+        Self { subject: caller.clone(), caller }
+    }
+
+    /// The gate: may `caller` act for `subject` with this purpose, by the newest LOA that
+    /// `subject` granted `caller`, while `subject`'s verification stands so?
+    pub fn on_behalf(
+        caller: OrganizationId,
+        subject: OrganizationId,
+        purpose: Purpose,
+        live: Option<AuthorizationStatus>,
+        standing: Standing,
+    ) -> Result<Self, Refusal> {
+        let signed = match live {
+            Some(AuthorizationStatus::Active) => true,
+            Some(AuthorizationStatus::Pending) => false,
+            Some(AuthorizationStatus::Revoked) | None => return Err(Refusal::NoLiveAuthorization),
+        };
+        let allowed = Ok(Self { caller, subject });
+        match purpose {
+            Purpose::Verify => allowed,
+            Purpose::Import | Purpose::Act if !signed => Err(Refusal::NotSigned),
+            Purpose::Import if standing.lapsed => Err(Refusal::Lapsed),
+            Purpose::Import => allowed,
+            Purpose::Act if standing.status == Status::Approved => allowed,
+            Purpose::Act if standing.lapsed => Err(Refusal::Lapsed),
+            Purpose::Act => Err(Refusal::NotApproved(standing.status)),
+        }
+    }
+
+    /// The organization whose key was used.
+    pub fn caller(&self) -> &OrganizationId {
+        &self.caller
+    }
+
+    /// The organization that is acted for; the caller itself without the header.
+    pub fn subject(&self) -> &OrganizationId {
+        &self.subject
+    }
+}

@@ -1,0 +1,65 @@
+//! Share tokens on their way to Sumsub, by SHA-256 only.
+
+use rusqlite::{OptionalExtension as _, named_params};
+
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::store::{StoreError, Tx};
+
+impl Tx<'_> {
+    /// Notes that a share token is about to be sent. Answers since when it has been on its way
+    /// without an answer: `now`, or earlier if an answer was lost.
+    pub fn begin_import(
+        &self,
+        of: &OrganizationId,
+        share_token_sha256: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Timestamp, StoreError> {
+        let open = self
+            .connection
+            .prepare_cached(
+                "SELECT begun_at_ms FROM import_attempt
+                 WHERE share_token_sha256 = :token AND organization_id = :of
+                   AND ended_at_ms IS NULL",
+            )?
+            .query_row(named_params! {":token": share_token_sha256, ":of": of.as_str()}, |row| {
+                row.get::<_, i64>(0)
+            })
+            .optional()?;
+        if let Some(begun_at_ms) = open {
+            return Ok(Timestamp::from_ms(begun_at_ms));
+        }
+        self.connection
+            .prepare_cached(
+                "INSERT INTO import_attempt (share_token_sha256, organization_id, begun_at_ms)
+                 VALUES (:token, :of, :now)
+                 ON CONFLICT DO UPDATE SET begun_at_ms = :now, ended_at_ms = NULL",
+            )?
+            .execute(named_params! {
+                ":token": share_token_sha256,
+                ":of": of.as_str(),
+                ":now": now.as_ms(),
+            })?;
+        Ok(now)
+    }
+
+    /// Notes that Sumsub's answer about a share token is known.
+    pub fn end_import(
+        &self,
+        of: &OrganizationId,
+        share_token_sha256: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE import_attempt SET ended_at_ms = :now
+                 WHERE share_token_sha256 = :token AND organization_id = :of",
+            )?
+            .execute(named_params! {
+                ":token": share_token_sha256,
+                ":of": of.as_str(),
+                ":now": now.as_ms(),
+            })?;
+        Ok(())
+    }
+}

@@ -1,0 +1,359 @@
+//! The register: one SQLite file, opened and checked here, the only home of rusqlite.
+//!
+//! Reads go through a small pool of read-only connections and each sees the last commit, also one
+//! of another process. Writes go through the one writer of this process ([`writer`]): an answer
+//! leaves only after its commit is on disk (`synchronous=FULL`). A row that cannot be read back
+//! into the domain's types is [`StoreError::Corrupt`], never a default.
+
+mod access;
+mod authorization;
+mod delivery;
+mod import_attempt;
+mod key;
+mod organization;
+mod verification;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+pub use access::{Access, Subject};
+pub use authorization::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role};
+pub use delivery::{Delivery, NewDelivery, Outcome};
+pub use key::ApiKey;
+pub use verification::{Cause, NewFact, Recorded, RecordedFact};
+
+use crate::domain::environment::Environment;
+use crate::domain::timestamp::Timestamp;
+
+/// The schema's text; the README points people to it.
+pub const SCHEMA: &str = include_str!("../../schema.sql");
+/// `application_id` of `schema.sql`.
+const APPLICATION_ID: i32 = 0x4353_474E;
+/// `user_version` of `schema.sql`.
+const SCHEMA_VERSION: i32 = 1;
+/// Small reads do not scale past a few connections (shared locks), and idle ones cost memory.
+const READERS: usize = 4;
+
+/// What went wrong with the register.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such file, and the command does not create one.
+    #[error(
+        "there is no register at {0}: create one with `countersign org create`, or name another file with --database"
+    )]
+    Missing(PathBuf),
+    /// The file is not a register of this program.
+    #[error(
+        "{0} is not a Countersign register: name another file with --database; this one was not touched"
+    )]
+    Foreign(PathBuf),
+    /// A later version of this program wrote the file.
+    #[error(
+        "{path} was written by a newer version (schema {found}, this program knows {SCHEMA_VERSION}): run the newer countersign; nothing was changed"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its `user_version`.
+        found: i32,
+    },
+    /// `SQLite` cannot make sense of the file.
+    #[error(
+        "{path} is damaged ({what}): keep a copy of it and put the last backup in its place; nothing was changed"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What `SQLite` said.
+        what: String,
+    },
+    /// The file belongs to the other environment.
+    #[error(
+        "{path} is a {stamped} register and this is {asked}: set COUNTERSIGN_ENVIRONMENT={stamped}, or name another file with --database"
+    )]
+    OtherEnvironment {
+        /// The file.
+        path: PathBuf,
+        /// What the file is.
+        stamped: &'static str,
+        /// What was asked for.
+        asked: &'static str,
+    },
+    /// More writes wait than the queue holds. Trying again later helps.
+    #[error("too many writes are waiting")]
+    Busy,
+    /// The writer has ended.
+    #[error("the register is closed")]
+    Closed,
+    /// A write panicked; it was rolled back, the others were not.
+    #[error("a write failed inside the program")]
+    Panicked,
+    /// A stored value is none that this program writes.
+    #[error("the register holds an unreadable {0}")]
+    Corrupt(&'static str),
+    /// `SQLite` gave the whole transaction up, as on a full disk; nothing of it was kept.
+    #[error("the register gave the transaction up")]
+    RolledBack,
+    /// `SQLite` refused.
+    #[error("the register answered: {0}")]
+    Sqlite(Arc<rusqlite::Error>),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(Arc::new(error))
+    }
+}
+
+/// The open register. Cheap to share by reference between threads.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    reader: Mutex<Connection>,
+    spare_readers: Vec<Mutex<Connection>>,
+    next_reader: AtomicUsize,
+    writer: writer::Writer,
+}
+
+/// Whether opening may create the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// A missing file becomes a new register.
+    CreateIfMissing,
+    /// A missing file is an error.
+    MustExist,
+}
+
+impl Store {
+    /// Opens the register at `path`, or says in one sentence why not and what to do.
+    pub fn open(
+        path: &Path,
+        environment: Environment,
+        opening: Opening,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let is_new = std::fs::metadata(path).map_or(true, |it| it.len() == 0);
+        if is_new && opening == Opening::MustExist {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
+        let connection = prepare(path, environment, is_new, now).map_err(|it| damage(path, it))?;
+        let spare_readers = (1..READERS)
+            .map(|_| Ok(Mutex::new(open_reader(path)?)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        Ok(Self {
+            path: path.to_owned(),
+            reader: Mutex::new(open_reader(path)?),
+            spare_readers,
+            next_reader: AtomicUsize::new(0),
+            writer: writer::Writer::start(connection)?,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs statements on a read-only connection. Each statement sees the last commit of its own
+    /// moment; what must agree belongs into one statement or into [`Store::snapshot`].
+    pub fn read<T, E>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, E>) -> Result<T, E> {
+        let connection = self.reader();
+        work(&Reader { connection: &connection })
+    }
+
+    /// Runs statements that all see one and the same commit.
+    pub fn snapshot<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.reader();
+        let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
+        work(&Reader { connection: &transaction })
+    }
+
+    /// Runs a write and returns when its commit is on disk. An `Err` of the closure rolls back what
+    /// it wrote, and nothing else. The closure must not wait for anything.
+    pub fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.run(work)
+    }
+
+    /// Whether a write would reach the disk now: commits an empty transaction.
+    pub fn is_writable(&self) -> Result<(), StoreError> {
+        self.write(|tx| {
+            tx.connection
+                .execute_batch("UPDATE register SET only_row = only_row")
+                .map_err(StoreError::from)
+        })
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        let start = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
+        let spares = self.spare_readers.iter().cycle().skip(start).take(READERS - 1);
+        for reader in spares {
+            match reader.try_lock() {
+                Ok(connection) => return connection,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Statements that read. A noun's statements are methods in the noun's file.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'c> {
+    connection: &'c Connection,
+}
+
+/// Statements that write, inside the writer's transaction; reads too, by [`std::ops::Deref`].
+#[derive(Debug)]
+pub struct Tx<'c> {
+    reader: Reader<'c>,
+}
+
+impl<'c> Tx<'c> {
+    fn new(connection: &'c Connection) -> Self {
+        Self { reader: Reader { connection } }
+    }
+}
+
+impl<'c> std::ops::Deref for Tx<'c> {
+    type Target = Reader<'c>;
+
+    fn deref(&self) -> &Reader<'c> {
+        &self.reader
+    }
+}
+
+fn prepare(
+    path: &Path,
+    environment: Environment,
+    is_new: bool,
+    now: Timestamp,
+) -> Result<Connection, StoreError> {
+    if is_new {
+        create_private_file(path);
+    } else {
+        check_kind(path, &open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)?;
+    }
+    let connection =
+        open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 10000;
+         PRAGMA journal_size_limit = 67108864;",
+    )?;
+    create_schema(&connection, environment, now)?;
+    check_kind(path, &connection)?;
+    check_environment(path, environment, &connection)?;
+    Ok(connection)
+}
+
+/// A register holds names of customers: nobody but the owner reads it. Best effort; opening the
+/// database reports what really fails.
+fn create_private_file(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    drop(std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path));
+}
+
+fn create_schema(
+    connection: &Connection,
+    environment: Environment,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // Two processes may start on a new file at once: the second finds the first one's schema.
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let is_empty = connection
+        .query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0))?;
+    if is_empty {
+        connection.execute_batch(SCHEMA)?;
+        connection.execute(
+            "INSERT INTO register (only_row, environment, created_at_ms)
+             VALUES (1, :environment, :now)",
+            rusqlite::named_params! {":environment": environment.as_str(), ":now": now.as_ms()},
+        )?;
+    }
+    connection.execute_batch("COMMIT")?;
+    Ok(())
+}
+
+fn check_kind(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    if pragma("application_id")? != APPLICATION_ID {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    let found = pragma("user_version")?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found });
+    }
+    let verdict =
+        connection.pragma_query_value(None, "quick_check(1)", |row| row.get::<_, String>(0))?;
+    if verdict != "ok" {
+        return Err(StoreError::Damaged { path: path.to_owned(), what: verdict });
+    }
+    Ok(())
+}
+
+fn check_environment(
+    path: &Path,
+    asked: Environment,
+    connection: &Connection,
+) -> Result<(), StoreError> {
+    let text: String =
+        connection.query_row("SELECT environment FROM register", [], |row| row.get(0))?;
+    let stamped = Environment::parse(&text).ok_or(StoreError::Corrupt("environment"))?;
+    if stamped == asked {
+        return Ok(());
+    }
+    Err(StoreError::OtherEnvironment {
+        path: path.to_owned(),
+        stamped: stamped.as_str(),
+        asked: asked.as_str(),
+    })
+}
+
+/// Says "damaged" or "foreign" where `SQLite` says so in its own words.
+fn damage(path: &Path, error: StoreError) -> StoreError {
+    let StoreError::Sqlite(cause) = &error else { return error };
+    match cause.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign(path.to_owned()),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt) => {
+            StoreError::Damaged { path: path.to_owned(), what: cause.to_string() }
+        }
+        _ => error,
+    }
+}
+
+fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.execute_batch("PRAGMA query_only = ON; PRAGMA mmap_size = 2147418112;")?;
+    Ok(connection)
+}
+
+fn open_connection(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // With STAT4 compiled in, a cached statement is prepared anew whenever a bound value changes,
+    // unless query plans are promised to be stable: ten times slower point reads.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.execute_batch(
+        "PRAGMA busy_timeout = 5000;
+         PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA trusted_schema = OFF;",
+    )?;
+    Ok(connection)
+}

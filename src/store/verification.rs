@@ -1,0 +1,304 @@
+//! Verifications: the recorded events, and the row that is their fold.
+
+use rusqlite::{OptionalExtension as _, Row, named_params};
+
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::{Event, Fact, State, Verification};
+use crate::store::{Reader, StoreError, Tx};
+
+/// Why a fact was recorded: exactly one of these is what a later reader asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Sumsub sent this delivery.
+    Delivery(i64),
+    /// A person decided, with a reason.
+    Operator {
+        /// `operator:<login>`.
+        actor: String,
+        /// Their words.
+        reason: String,
+    },
+    /// A caller's request, by its id.
+    Request(String),
+}
+
+/// A fact to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewFact {
+    /// What happened.
+    pub event: Event,
+    /// When it happened; for our own events the instant of the commit.
+    pub happened_at: Timestamp,
+    /// The applicant that it concerns or brings.
+    pub applicant_id: Option<String>,
+    /// When we began to ask Sumsub, for a session or an import.
+    pub begun_at: Option<Timestamp>,
+    /// How long an approval counts; 0 = for ever.
+    pub valid_days: u32,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// A recorded fact with its cause.
+#[derive(Clone, Debug)]
+pub struct RecordedFact {
+    /// The fact.
+    pub fact: Fact,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl Reader<'_> {
+    /// The current verification of an organization; `None` if there is no such organization.
+    pub fn verification(&self, of: &OrganizationId) -> Result<Option<Verification>, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT state, applicant_id, expires_at_ms, lapsed, updated_at_ms
+                 FROM verification
+                 WHERE organization_id = :of",
+            )?
+            .query_row(named_params! {":of": of.as_str()}, |row| Ok(verification_from_row(row)))
+            .optional()?
+            .transpose()
+    }
+
+    /// Every recorded fact of an organization's verification, in the order of recording.
+    pub fn facts(&self, of: &OrganizationId) -> Result<Vec<RecordedFact>, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT sequence, event, happened_at_ms, known_at_ms, applicant_id, begun_at_ms,
+                        valid_days, delivery_id, actor, reason, request_id
+                 FROM verification_event
+                 WHERE organization_id = :of
+                 ORDER BY sequence",
+            )?
+            .query_map(named_params! {":of": of.as_str()}, |row| Ok(fact_from_row(row)))?
+            .map(|row| row?)
+            .collect()
+    }
+
+    /// The externalUserId of an applicant that belongs to an organization.
+    pub fn external_user_id(&self, applicant_id: &str) -> Result<Option<String>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT external_user_id FROM applicant WHERE applicant_id = :applicant",
+            )?
+            .query_row(named_params! {":applicant": applicant_id}, |row| row.get(0))
+            .optional()?)
+    }
+
+    /// The organization that an applicant belongs to.
+    pub fn organization_of_applicant(
+        &self,
+        applicant_id: &str,
+    ) -> Result<Option<OrganizationId>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT organization_id FROM applicant WHERE applicant_id = :applicant",
+            )?
+            .query_row(named_params! {":applicant": applicant_id}, |row| row.get::<_, String>(0))
+            .optional()?
+            .map(OrganizationId::new))
+    }
+}
+
+impl Tx<'_> {
+    /// Adds the verification that a new organization has.
+    pub fn insert_verification(
+        &self,
+        of: &OrganizationId,
+        verification: &Verification,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO verification
+                   (organization_id, state, applicant_id, expires_at_ms, lapsed, updated_at_ms)
+                 VALUES (:of, :state, :applicant, :expires_at, :lapsed, :updated_at)",
+            )?
+            .execute(named_params! {
+                ":of": of.as_str(),
+                ":state": verification.state.as_str(),
+                ":applicant": verification.applicant_id,
+                ":expires_at": verification.expires_at.map(Timestamp::as_ms),
+                ":lapsed": verification.lapsed,
+                ":updated_at": verification.updated_at.as_ms(),
+            })?;
+        Ok(())
+    }
+
+    /// Records one fact and folds: the event and the row it leads to, in this transaction.
+    /// Answers the verification before and after, as of the instant of recording.
+    ///
+    /// The instant of recording never runs backwards for one organization, whatever the clock does:
+    /// our own facts keep the order in which they were committed.
+    pub fn record(
+        &self,
+        of: &OrganizationId,
+        new: &NewFact,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let before = self
+            .verification(of)?
+            .ok_or(StoreError::Corrupt("organization without verification"))?;
+        let mut facts: Vec<Fact> = self.facts(of)?.into_iter().map(|it| it.fact).collect();
+        let known_at = facts.iter().map(|it| it.known_at).max().map_or(now, |last| last.max(now));
+        let fact = Fact {
+            sequence: 0,
+            event: new.event,
+            happened_at: if new.event.is_provider() { new.happened_at } else { known_at },
+            known_at,
+            applicant_id: new.applicant_id.clone(),
+            begun_at: new.begun_at,
+            valid_days: new.valid_days,
+        };
+        let sequence = self.insert_fact(of, &fact, &new.cause)?;
+        facts.push(Fact { sequence, ..fact });
+        let after = before.after(&facts, known_at);
+        self.update_verification(of, &after)?;
+        Ok(Recorded { before, after, known_at })
+    }
+
+    fn insert_fact(
+        &self,
+        of: &OrganizationId,
+        fact: &Fact,
+        cause: &Cause,
+    ) -> Result<i64, StoreError> {
+        let (delivery, actor, reason, request) = match cause {
+            Cause::Delivery(id) => (Some(*id), None, None, None),
+            Cause::Operator { actor, reason } => (None, Some(actor), Some(reason), None),
+            Cause::Request(id) => (None, None, None, Some(id)),
+        };
+        self.connection
+            .prepare_cached(
+                "INSERT INTO verification_event
+                   (organization_id, event, happened_at_ms, known_at_ms, applicant_id, begun_at_ms,
+                    valid_days, delivery_id, actor, reason, request_id)
+                 VALUES (:of, :event, :happened_at, :known_at, :applicant, :begun_at,
+                         :valid_days, :delivery, :actor, :reason, :request)",
+            )?
+            .execute(named_params! {
+                ":of": of.as_str(),
+                ":event": fact.event.as_str(),
+                ":happened_at": fact.happened_at.as_ms(),
+                ":known_at": fact.known_at.as_ms(),
+                ":applicant": fact.applicant_id,
+                ":begun_at": fact.begun_at.map(Timestamp::as_ms),
+                ":valid_days": fact.valid_days,
+                ":delivery": delivery,
+                ":actor": actor,
+                ":reason": reason,
+                ":request": request,
+            })?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn update_verification(
+        &self,
+        of: &OrganizationId,
+        verification: &Verification,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE verification
+                 SET state = :state,
+                     applicant_id = :applicant,
+                     expires_at_ms = :expires_at,
+                     lapsed = :lapsed,
+                     updated_at_ms = :updated_at
+                 WHERE organization_id = :of",
+            )?
+            .execute(named_params! {
+                ":of": of.as_str(),
+                ":state": verification.state.as_str(),
+                ":applicant": verification.applicant_id,
+                ":expires_at": verification.expires_at.map(Timestamp::as_ms),
+                ":lapsed": verification.lapsed,
+                ":updated_at": verification.updated_at.as_ms(),
+            })?;
+        Ok(())
+    }
+
+    /// Notes that an applicant belongs to an organization. Known already: unchanged.
+    pub fn link_applicant(
+        &self,
+        of: &OrganizationId,
+        applicant_id: &str,
+        external_user_id: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO applicant
+                   (applicant_id, organization_id, external_user_id, linked_at_ms)
+                 VALUES (:applicant, :of, :external_user, :now)
+                 ON CONFLICT (applicant_id) DO NOTHING",
+            )?
+            .execute(named_params! {
+                ":applicant": applicant_id,
+                ":of": of.as_str(),
+                ":external_user": external_user_id,
+                ":now": now.as_ms(),
+            })?;
+        Ok(())
+    }
+}
+
+/// What recording one fact did.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    /// The verification before it.
+    pub before: Verification,
+    /// The verification after it.
+    pub after: Verification,
+    /// The instant of recording.
+    pub known_at: Timestamp,
+}
+
+impl Recorded {
+    /// Whether readers see another status than before.
+    pub fn changed(&self) -> bool {
+        self.before.at(self.known_at).status != self.after.at(self.known_at).status
+    }
+}
+
+pub(super) fn verification_from_row(row: &Row<'_>) -> Result<Verification, StoreError> {
+    let state = row.get_ref("state")?.as_str().map_err(rusqlite::Error::from)?;
+    Ok(Verification {
+        state: State::parse(state).ok_or(StoreError::Corrupt("verification state"))?,
+        applicant_id: row.get("applicant_id")?,
+        expires_at: row.get::<_, Option<i64>>("expires_at_ms")?.map(Timestamp::from_ms),
+        lapsed: row.get("lapsed")?,
+        updated_at: Timestamp::from_ms(row.get("updated_at_ms")?),
+    })
+}
+
+fn fact_from_row(row: &Row<'_>) -> Result<RecordedFact, StoreError> {
+    let cause = match (
+        row.get::<_, Option<i64>>("delivery_id")?,
+        row.get::<_, Option<String>>("actor")?,
+        row.get::<_, Option<String>>("request_id")?,
+    ) {
+        (Some(id), _, _) => Cause::Delivery(id),
+        (None, Some(actor), _) => Cause::Operator {
+            actor,
+            reason: row.get::<_, Option<String>>("reason")?.unwrap_or_default(),
+        },
+        (None, None, Some(id)) => Cause::Request(id),
+        (None, None, None) => return Err(StoreError::Corrupt("cause of a verification event")),
+    };
+    let fact = Fact {
+        sequence: row.get("sequence")?,
+        event: Event::parse(&row.get::<_, String>("event")?)
+            .ok_or(StoreError::Corrupt("verification event"))?,
+        happened_at: Timestamp::from_ms(row.get("happened_at_ms")?),
+        known_at: Timestamp::from_ms(row.get("known_at_ms")?),
+        applicant_id: row.get("applicant_id")?,
+        begun_at: row.get::<_, Option<i64>>("begun_at_ms")?.map(Timestamp::from_ms),
+        valid_days: row.get("valid_days")?,
+    };
+    Ok(RecordedFact { fact, cause })
+}

@@ -1,0 +1,170 @@
+//! The one writer of a process: a thread that owns the only writing connection.
+//!
+//! Every waiting write goes into one transaction, each in its own savepoint, and one commit puts
+//! them all on disk; only then are they answered. It never lingers: under light load a write costs
+//! one sync of the disk, under load many share one. The queue is bounded.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::store::{StoreError, Tx};
+
+/// How many writes may wait; more are told to come back.
+const QUEUE_MAX: usize = 1024;
+/// How many writes share one commit at the most: bounds what one failed sync takes back.
+const BATCH_MAX: usize = 256;
+/// How long the queue must be empty before the writer folds the log back into the file.
+const IDLE_BEFORE_CHECKPOINT: Duration = Duration::from_secs(1);
+
+/// A write; given an error instead of a connection, it does not run and answers that error.
+type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Ran + Send>;
+
+/// A write that has run, and waits to learn whether its commit succeeded.
+struct Ran {
+    keep: bool,
+    answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Mutex<Option<SyncSender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+        let (queue, jobs) = sync_channel(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || write_batches(&connection, &jobs))
+            .map_err(|_spawn| StoreError::Closed)?;
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, answered) = sync_channel(1);
+        let job: Job = Box::new(move |connection| {
+            let ran = match connection {
+                Ok(it) => catch_unwind(AssertUnwindSafe(|| work(&Tx::new(it))))
+                    .unwrap_or_else(|_panic| Err(E::from(StoreError::Panicked))),
+                Err(error) => Err(E::from(error)),
+            };
+            Ran {
+                keep: ran.is_ok(),
+                answer: Box::new(move |committed| {
+                    let result = match (ran, committed) {
+                        (Ok(_), Err(error)) => Err(E::from(error)),
+                        (ran, _) => ran,
+                    };
+                    // The caller may be gone; its write is committed all the same.
+                    drop(answer.send(result));
+                }),
+            }
+        });
+        self.enqueue(job).map_err(E::from)?;
+        answered.recv().unwrap_or_else(|_gone| Err(E::from(StoreError::Closed)))
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), StoreError> {
+        let queue = self.queue.lock().map_err(|_poison| StoreError::Closed)?.clone();
+        match queue.ok_or(StoreError::Closed)?.try_send(job) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(_)) => Err(StoreError::Busy),
+            Err(TrySendError::Disconnected(_)) => Err(StoreError::Closed),
+        }
+    }
+}
+
+/// Waits until everything that was queued is on disk.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Ok(mut queue) = self.queue.lock() {
+            drop(queue.take());
+        }
+        if let Some(thread) = self.thread.lock().ok().and_then(|mut it| it.take()) {
+            drop(thread.join());
+        }
+    }
+}
+
+fn write_batches(connection: &Connection, jobs: &Receiver<Job>) {
+    let mut is_dirty = false;
+    loop {
+        match jobs.recv_timeout(IDLE_BEFORE_CHECKPOINT) {
+            Ok(first) => {
+                let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH_MAX - 1));
+                write_batch(connection, batch);
+                is_dirty = true;
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if is_dirty {
+                    checkpoint(connection);
+                    is_dirty = false;
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => return checkpoint(connection),
+        }
+    }
+}
+
+/// Readers of this or another process may hold the log back; then the next turn folds it.
+fn checkpoint(connection: &Connection) {
+    let folded =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    if let Err(error) = folded {
+        tracing::warn!(%error, "the write-ahead log was not folded into the register");
+    }
+}
+
+fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>) {
+    let mut lost = connection.execute_batch("BEGIN IMMEDIATE").err().map(StoreError::from);
+    let mut ran = Vec::new();
+    for job in jobs {
+        // SQLite ends the whole transaction by itself on a full or failing disk. From then on
+        // nothing may run: it would run outside of any transaction.
+        if lost.is_none() && connection.is_autocommit() {
+            lost = Some(StoreError::RolledBack);
+        }
+        ran.push(match &lost {
+            Some(error) => job(Err(error.clone())),
+            None => run_in_savepoint(connection, job, &mut lost),
+        });
+    }
+    let committed = match lost {
+        Some(error) => Err(error),
+        None => connection.execute_batch("COMMIT").map_err(StoreError::from),
+    };
+    if committed.is_err() && !connection.is_autocommit() {
+        drop(connection.execute_batch("ROLLBACK"));
+    }
+    for it in ran {
+        (it.answer)(committed.clone());
+    }
+}
+
+fn run_in_savepoint(connection: &Connection, job: Job, lost: &mut Option<StoreError>) -> Ran {
+    if let Err(error) = connection.execute_batch("SAVEPOINT job") {
+        let error = lost.insert(StoreError::from(error));
+        return job(Err(error.clone()));
+    }
+    let ran = job(Ok(connection));
+    let ended = connection.execute_batch(if ran.keep {
+        "RELEASE job"
+    } else {
+        "ROLLBACK TO job; RELEASE job"
+    });
+    if let Err(error) = ended {
+        *lost = Some(StoreError::from(error));
+    }
+    ran
+}

@@ -1,0 +1,388 @@
+//! Sumsub's JSON, read into our words: the only place that knows both.
+//!
+//! Sumsub adds fields, types and statuses without notice, so unknown ones are tolerated here and
+//! named as unknown; nothing is guessed into a verdict. Sources: "User verification webhooks",
+//! "Applicant statuses", "Reusable KYC", "Copy applicant profile" (stated unless marked inferred).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::Event;
+use crate::sumsub::{Applicant, SumsubError};
+
+/// The longest id, type or name of Sumsub's that we keep.
+const WORD_BYTES_MAX: usize = 256;
+
+#[derive(Deserialize)]
+struct ApplicantBody {
+    id: String,
+    #[serde(rename = "externalUserId")]
+    external_user_id: String,
+}
+
+/// Reads an applicant.
+pub fn applicant(body: &[u8]) -> Result<Applicant, SumsubError> {
+    let it: ApplicantBody = read(body, "applicant")?;
+    if it.id.is_empty() || it.id.len() > WORD_BYTES_MAX {
+        return Err(SumsubError::Unreadable("applicant id".to_owned()));
+    }
+    Ok(Applicant { id: it.id, external_user_id: it.external_user_id })
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
+    token: String,
+    #[serde(rename = "userId")]
+    user_id: Option<String>,
+}
+
+/// Reads an SDK token, and refuses one that was made for somebody else.
+pub fn access_token(body: &[u8], external_user_id: &str) -> Result<String, SumsubError> {
+    let it: TokenBody = read(body, "access token")?;
+    if it.user_id.is_some_and(|user| user != external_user_id) {
+        return Err(SumsubError::Applicant("Sumsub's token is another one's".to_owned()));
+    }
+    Ok(it.token)
+}
+
+#[derive(Deserialize)]
+struct LinkBody {
+    url: String,
+}
+
+/// Reads a hosted link.
+pub fn link(body: &[u8]) -> Result<String, SumsubError> {
+    read::<LinkBody>(body, "link").map(|it| it.url)
+}
+
+fn read<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, SumsubError> {
+    // serde's own text may quote the body, and a token stands in some bodies.
+    serde_json::from_slice(body).map_err(|_quoting| SumsubError::Unreadable(what.to_owned()))
+}
+
+/// Sumsub's error body, of which every field may be missing, as may the whole body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ProblemBody {
+    error_code: Option<i64>,
+    error_name: Option<String>,
+}
+
+/// An error answer. Its `description` is never kept: it quotes share tokens.
+#[derive(Debug)]
+pub struct Problem {
+    status: u16,
+    code: Option<i64>,
+    name: Option<String>,
+}
+
+impl Problem {
+    /// Reads an error answer of that status.
+    pub fn read(status: u16, body: &[u8]) -> Self {
+        let it: ProblemBody = serde_json::from_slice(body).unwrap_or_default();
+        let is_word = |it: &String| {
+            it.len() <= 64 && it.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        Self { status, code: it.error_code, name: it.error_name.filter(is_word) }
+    }
+
+    /// What a call about nothing in particular failed of.
+    pub fn in_general(&self) -> SumsubError {
+        match self.status {
+            401 | 403 => SumsubError::Credentials(self.words()),
+            429 => SumsubError::RateLimited { retry_after_s: 5 },
+            500.. => SumsubError::Outage(self.words()),
+            _ => SumsubError::Unreadable(self.words()),
+        }
+    }
+
+    /// What a call that names a level failed of. Sumsub's answer to an unknown or unfit level is not
+    /// documented (404 and 400 were seen), so both count as the level's.
+    pub fn about_the_level(&self) -> SumsubError {
+        match self.status {
+            400 | 404 => SumsubError::Level(self.words()),
+            _ => self.in_general(),
+        }
+    }
+
+    /// What an import failed of. A 401 *without* an errorCode is the share token's, one with 4000 to
+    /// 4007 is our app token's (inferred from published samples); 105xx is about the token, the
+    /// donor or the pairing.
+    pub fn about_the_share_token(&self) -> SumsubError {
+        match (self.status, self.code) {
+            (401, None) => {
+                SumsubError::ShareToken("the token is unknown, expired or already used".to_owned())
+            }
+            (400, Some(10_501..=10_599)) => SumsubError::ShareToken(self.words()),
+            (400, None) => SumsubError::ShareToken("the token is not one of Sumsub's".to_owned()),
+            _ => self.about_the_level(),
+        }
+    }
+
+    fn words(&self) -> String {
+        match (&self.name, self.code) {
+            (Some(name), _) => name.clone(),
+            (None, Some(code)) => format!("error {code}"),
+            (None, None) => format!("HTTP {}", self.status),
+        }
+    }
+}
+
+/// What a webhook means to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Something happened to the verification.
+    Happened(Event),
+    /// A type that carries a verdict, but none that we can read, or not a completed one.
+    NoVerdict,
+    /// A known type that says nothing about the status.
+    Informational,
+    /// A type that we do not know.
+    Unknown,
+}
+
+/// A webhook, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Sumsub's `type`.
+    pub event_type: Option<String>,
+    /// What it means.
+    pub meaning: Meaning,
+    /// The applicant.
+    pub applicant_id: Option<String>,
+    /// The applicant's external id.
+    pub external_user_id: Option<String>,
+    /// Whether the applicant is a person of a company.
+    pub is_member_of_company: bool,
+    /// `sandboxMode`, if it was given.
+    pub sandbox_mode: Option<bool>,
+    /// A manual test from Sumsub's dashboard.
+    pub is_test: bool,
+    /// When it happened, by Sumsub's word.
+    pub happened_at: Option<Timestamp>,
+}
+
+impl Webhook {
+    /// Reads a webhook's body; `None` if it is no JSON object. Fields of an unexpected type count as
+    /// missing: a stream of 200s is worth more than strictness towards a sender we cannot correct.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let Value::Object(fields) = serde_json::from_slice::<Value>(body).ok()? else {
+            return None;
+        };
+        let word = |name: &str| {
+            fields
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|it| !it.is_empty() && it.len() <= WORD_BYTES_MAX)
+                .map(ToOwned::to_owned)
+        };
+        let event_type = word("type");
+        let review = fields.get("reviewResult");
+        let verdict = |name: &str| review.and_then(|it| it.get(name)).and_then(Value::as_str);
+        let is_completed = fields.get("reviewStatus").and_then(Value::as_str) == Some("completed");
+        let verdict = is_completed
+            .then(|| verdict_of(verdict("reviewAnswer"), verdict("reviewRejectType")))
+            .flatten();
+        Some(Self {
+            meaning: meaning_of(event_type.as_deref(), verdict),
+            event_type,
+            applicant_id: word("applicantId"),
+            external_user_id: word("externalUserId"),
+            is_member_of_company: fields
+                .get("applicantMemberOf")
+                .and_then(Value::as_array)
+                .is_some_and(|it| !it.is_empty()),
+            sandbox_mode: fields.get("sandboxMode").and_then(lenient_bool),
+            is_test: fields.get("testMode").and_then(lenient_bool).unwrap_or(false),
+            happened_at: word("createdAtMs")
+                .and_then(|it| instant(&it))
+                .or_else(|| word("createdAt").and_then(|it| instant(&it))),
+        })
+    }
+}
+
+/// GREEN approves; RED rejects for good only if it says FINAL. RED of another or no kind takes the
+/// approval away but not the customer's next try (inferred).
+fn verdict_of(answer: Option<&str>, reject_type: Option<&str>) -> Option<Event> {
+    match (answer, reject_type) {
+        (Some("GREEN"), _) => Some(Event::ProviderApproved),
+        (Some("RED"), Some("FINAL")) => Some(Event::ProviderRejected),
+        (Some("RED"), _) => Some(Event::ProviderRetry),
+        _ => None,
+    }
+}
+
+fn meaning_of(event_type: Option<&str>, verdict: Option<Event>) -> Meaning {
+    match event_type {
+        // Only these carry a verdict, whatever answer rides on other types.
+        Some("applicantReviewed" | "applicantWorkflowCompleted" | "applicantWorkflowFailed") => {
+            verdict.map_or(Meaning::NoVerdict, Meaning::Happened)
+        }
+        // Waiting for the customer is PENDING in the contract's words ("awaiting customer action").
+        Some(
+            "applicantPending"
+            | "applicantPrechecked"
+            | "applicantAwaitingService"
+            | "applicantAwaitingUser",
+        ) => Meaning::Happened(Event::ProviderPending),
+        Some("applicantOnHold") => Meaning::Happened(Event::ProviderOnHold),
+        Some(
+            "applicantReset"
+            | "applicantStepsReset"
+            | "applicantLevelChanged"
+            | "applicantDeleted"
+            | "applicantDeactivated"
+            | "applicantPersonalDataDeleted",
+        ) => Meaning::Happened(Event::ProviderReset),
+        Some(
+            "applicantCreated"
+            | "applicantPersonalInfoChanged"
+            | "applicantTagsChanged"
+            | "applicantActivated"
+            | "applicantActionPending"
+            | "applicantActionReviewed"
+            | "applicantActionOnHold"
+            | "applicantActionLevelChanged"
+            | "applicantVerificationLinkOpened"
+            | "videoIdentStatusChanged"
+            | "videoIdentCompositionCompleted"
+            | "kybCompanyActivity",
+        ) => Meaning::Informational,
+        _ => Meaning::Unknown,
+    }
+}
+
+/// Some of Sumsub's samples show booleans as strings.
+fn lenient_bool(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| match value.as_str()? {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    })
+}
+
+/// Reads `yyyy-MM-dd HH:mm:ss.SSS` and `yyyy-MM-dd HH:mm:ss+0000`; without a zone it is UTC.
+fn instant(text: &str) -> Option<Timestamp> {
+    let bare = text.strip_suffix("+0000").unwrap_or(text);
+    let (date, time) = bare.split_once(' ')?;
+    Timestamp::parse(&format!("{date}T{time}Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook(body: &Value) -> Webhook {
+        Webhook::read(body.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn only_a_completed_review_carries_a_verdict() {
+        use serde_json::json;
+        let green = json!({"reviewAnswer": "GREEN"});
+        for (event_type, status, result, meaning) in [
+            (
+                "applicantReviewed",
+                "completed",
+                green.clone(),
+                Meaning::Happened(Event::ProviderApproved),
+            ),
+            ("applicantReviewed", "pending", green.clone(), Meaning::NoVerdict),
+            ("applicantReviewed", "completed", Value::Null, Meaning::NoVerdict),
+            (
+                "applicantReviewed",
+                "completed",
+                json!({"reviewAnswer": "YELLOW"}),
+                Meaning::NoVerdict,
+            ),
+            (
+                "applicantReviewed",
+                "completed",
+                json!({"reviewAnswer": "RED", "reviewRejectType": "FINAL"}),
+                Meaning::Happened(Event::ProviderRejected),
+            ),
+            (
+                "applicantReviewed",
+                "completed",
+                json!({"reviewAnswer": "RED", "reviewRejectType": "RETRY"}),
+                Meaning::Happened(Event::ProviderRetry),
+            ),
+            (
+                "applicantWorkflowFailed",
+                "completed",
+                json!({"reviewAnswer": "RED"}),
+                Meaning::Happened(Event::ProviderRetry),
+            ),
+            (
+                "applicantWorkflowCompleted",
+                "completed",
+                green.clone(),
+                Meaning::Happened(Event::ProviderApproved),
+            ),
+            ("applicantOnHold", "onHold", green.clone(), Meaning::Happened(Event::ProviderOnHold)),
+            ("applicantReset", "init", green.clone(), Meaning::Happened(Event::ProviderReset)),
+            (
+                "applicantAwaitingService",
+                "awaitingService",
+                green.clone(),
+                Meaning::Happened(Event::ProviderPending),
+            ),
+            ("applicantTagsChanged", "completed", green.clone(), Meaning::Informational),
+            ("applicantActionReviewed", "completed", green.clone(), Meaning::Informational),
+            ("applicantWorkflowRunCompleted", "completed", green, Meaning::Unknown),
+        ] {
+            let body = json!({"type": event_type, "reviewStatus": status, "reviewResult": result});
+            assert_eq!(webhook(&body).meaning, meaning, "{body}");
+        }
+    }
+
+    #[test]
+    fn sumsubs_dates_are_utc_with_and_without_a_zone() {
+        let expected = Timestamp::parse("2026-01-02T03:05:05.123Z");
+        assert_eq!(instant("2026-01-02 03:05:05.123"), expected);
+        assert_eq!(instant("2026-01-02 03:05:05+0000"), Timestamp::parse("2026-01-02T03:05:05Z"));
+        assert_eq!(instant("1767323105123"), None);
+        let body = serde_json::json!({
+            "createdAtMs": "2026-01-02 03:05:05.123", "createdAt": "2026-01-02 03:05:05+0000",
+        });
+        assert_eq!(webhook(&body).happened_at, expected);
+        let body = serde_json::json!({"createdAt": "2026-01-02 03:05:05+0000"});
+        assert_eq!(webhook(&body).happened_at, Timestamp::parse("2026-01-02T03:05:05Z"));
+    }
+
+    #[test]
+    fn a_refused_share_token_is_told_from_refused_credentials_and_never_quoted() {
+        let read =
+            |status, body: &str| Problem::read(status, body.as_bytes()).about_the_share_token();
+
+        let used =
+            read(401, r#"{"code":401,"description":"Token is invalid: Token _act-SECRET is"}"#);
+        assert!(matches!(&used, SumsubError::ShareToken(_)), "{used:?}");
+        assert!(!format!("{used:?} {used}").contains("SECRET"));
+        assert!(matches!(
+            read(401, r#"{"code":401,"errorCode":4003,"errorName":"app-token-signature-mismatch"}"#),
+            SumsubError::Credentials(name) if name == "app-token-signature-mismatch"
+        ));
+        assert!(matches!(
+            read(400, r#"{"code":400,"errorCode":10501,"errorName":"not-in-partners-list"}"#),
+            SumsubError::ShareToken(name) if name == "not-in-partners-list"
+        ));
+        assert!(matches!(read(404, ""), SumsubError::Level(_)));
+        assert!(matches!(read(403, ""), SumsubError::Credentials(_)));
+        assert!(matches!(read(503, "<html>"), SumsubError::Outage(_)));
+    }
+
+    #[test]
+    fn an_unknown_body_is_read_as_far_as_it_goes() {
+        let it = webhook(&serde_json::json!({"type": 7, "sandboxMode": "false", "testMode": true,
+            "applicantMemberOf": [{"applicantId": "c"}], "createdAtMs": 1}));
+
+        assert_eq!(it.event_type, None);
+        assert_eq!(it.sandbox_mode, Some(false));
+        assert!(it.is_test && it.is_member_of_company);
+        assert_eq!(it.happened_at, None);
+        assert_eq!(Webhook::read(b"[1]"), None);
+        assert_eq!(Webhook::read(b"\xff"), None);
+    }
+}

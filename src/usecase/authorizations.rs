@@ -1,0 +1,157 @@
+//! Letters of Authorization: request, sign, revoke, list.
+
+use crate::domain::authorization::{Authorization, AuthorizationStatus};
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::store::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent};
+use crate::usecase::decide::checked_reason;
+use crate::usecase::{Appliance, Failure};
+
+/// The most characters of each word of a signature's evidence.
+const EVIDENCE_CHARACTERS_MAX: usize = 200;
+
+/// Who asks, and by which request.
+#[derive(Clone, Debug)]
+pub struct By {
+    /// An organization's id, or `operator:<login>`.
+    pub actor: String,
+    /// The request.
+    pub request_id: Option<String>,
+}
+
+/// The evidence of a signature.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// When it was signed, by the paper; not after now.
+    pub at: Timestamp,
+    /// Who signed.
+    pub signer_name: String,
+    /// In which role.
+    pub signer_role: String,
+    /// How: `paper`, `e-signature`, ….
+    pub how: String,
+    /// Where the signed document is kept.
+    pub reference: String,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The rows, newest first.
+    pub rows: Vec<T>,
+    /// Whether there are older ones.
+    pub has_more: bool,
+}
+
+/// Issues a new PENDING LOA, for a customer that the broker created and that has no live one.
+pub fn request_authorization(
+    appliance: &Appliance,
+    granting: &OrganizationId,
+    authorized: &OrganizationId,
+    by: By,
+) -> Result<Authorization, Failure> {
+    let (granting, authorized) = (granting.clone(), authorized.clone());
+    let clock = appliance.clock.clone();
+    appliance.store.write(move |tx| {
+        let customer = tx.organization(&granting)?.ok_or(Failure::OrganizationNotFound)?;
+        if customer.created_by.as_ref() != Some(&authorized) {
+            return Err(Failure::Forbidden(
+                "a Letter of Authorization can be requested only of a customer that the requesting \
+                 organization created",
+            ));
+        }
+        if tx.live_authorization(&granting, &authorized)?.is_some() {
+            return Err(Failure::AuthorizationExists);
+        }
+        let note = note(&by, clock());
+        Ok(tx.issue_authorization(&granting, &authorized, &note)?)
+    })
+}
+
+/// Records that the granter signed the PENDING LOA.
+pub fn sign_authorization(
+    appliance: &Appliance,
+    granting: &OrganizationId,
+    authorized: &OrganizationId,
+    signature: Signature,
+    by: By,
+) -> Result<Authorization, Failure> {
+    let now = (appliance.clock)();
+    if signature.at > now {
+        return Err(Failure::Invalid(format!(
+            "a signature cannot be dated {}, after now ({now})",
+            signature.at
+        )));
+    }
+    let event = NewAuthorizationEvent::Signed {
+        at: signature.at,
+        signer_name: evidence("signer's name", &signature.signer_name)?,
+        signer_role: evidence("signer's role", &signature.signer_role)?,
+        how: evidence("way of signing", &signature.how)?,
+        reference: evidence("reference", &signature.reference)?,
+    };
+    let (granting, authorized) = (granting.clone(), authorized.clone());
+    appliance.store.write(move |tx| {
+        let live =
+            tx.live_authorization(&granting, &authorized)?.ok_or(Failure::AuthorizationNotFound)?;
+        match live.status {
+            AuthorizationStatus::Pending => {}
+            AuthorizationStatus::Active | AuthorizationStatus::Revoked => {
+                return Err(Failure::AlreadySigned);
+            }
+        }
+        Ok(tx.record_authorization(live.id, &event, &note(&by, now))?)
+    })
+}
+
+/// Takes a live LOA back. A second time there is none.
+pub fn revoke_authorization(
+    appliance: &Appliance,
+    granting: &OrganizationId,
+    authorized: &OrganizationId,
+    reason: Option<&str>,
+    by: By,
+) -> Result<Authorization, Failure> {
+    let reason = reason.map(checked_reason).transpose()?;
+    let (granting, authorized) = (granting.clone(), authorized.clone());
+    let clock = appliance.clock.clone();
+    appliance.store.write(move |tx| {
+        let live =
+            tx.live_authorization(&granting, &authorized)?.ok_or(Failure::AuthorizationNotFound)?;
+        let event = NewAuthorizationEvent::Revoked { reason };
+        Ok(tx.record_authorization(live.id, &event, &note(&by, clock()))?)
+    })
+}
+
+/// A page of LOAs, newest first.
+pub fn list_authorizations(
+    appliance: &Appliance,
+    filter: &AuthorizationFilter,
+) -> Result<Page<Authorization>, Failure> {
+    let one_more = AuthorizationFilter { limit: filter.limit.saturating_add(1), ..filter.clone() };
+    let rows = appliance.store.read(|register| register.authorizations(&one_more))?;
+    Ok(page(rows, filter.limit))
+}
+
+/// Cuts what was read with one row more than asked for.
+pub(crate) fn page<T>(mut rows: Vec<T>, limit: u32) -> Page<T> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    Page { rows, has_more }
+}
+
+fn note(by: &By, now: Timestamp) -> AuthorizationNote {
+    AuthorizationNote { actor: by.actor.clone(), request_id: by.request_id.clone(), now }
+}
+
+fn evidence(what: &str, text: &str) -> Result<String, Failure> {
+    let text = text.trim();
+    let fits = (1..=EVIDENCE_CHARACTERS_MAX).contains(&text.chars().count())
+        && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        Failure::Invalid(format!(
+            "the {what} has 1 to {EVIDENCE_CHARACTERS_MAX} characters and no control characters"
+        ))
+    })
+}

@@ -1,0 +1,206 @@
+//! What the product does, one verb a file: the API, the console and the command line all call these
+//! and nothing below them. Only here do the register and Sumsub meet.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+pub mod authenticate;
+pub mod authorizations;
+pub mod create_organization;
+pub mod decide;
+pub mod import_verification;
+pub mod keys;
+pub mod receive_webhook;
+pub mod start_session;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::domain::authorization::Refusal;
+use crate::domain::environment::Environment;
+use crate::domain::organization::OrganizationType;
+use crate::domain::timestamp::Clock;
+use crate::domain::verification::Status;
+use crate::store::{Store, StoreError};
+use crate::sumsub::{Client, ImportMode, SumsubError};
+
+/// The whole appliance, as the use-cases see it.
+pub struct Appliance {
+    /// The register.
+    pub store: Store,
+    /// The provider.
+    pub sumsub: Client,
+    /// The clock.
+    pub clock: Clock,
+    /// What the operator configured.
+    pub rules: Rules,
+    /// How many requests may wait for Sumsub at once.
+    pub permits: Permits,
+    /// How many webhooks were refused for their digest since the start.
+    pub refused_digests: AtomicU64,
+}
+
+/// What the operator configured.
+#[derive(Clone)]
+pub struct Rules {
+    /// Test or live.
+    pub environment: Environment,
+    /// Which of Sumsub's products an import uses.
+    pub import_mode: ImportMode,
+    /// How many days an approval of a BUSINESS counts; 0 = for ever.
+    pub valid_days_business: u32,
+    /// As above, for an INDIVIDUAL.
+    pub valid_days_individual: u32,
+    /// The secret of Sumsub's webhook; never the app token's.
+    pub webhook_secret: String,
+}
+
+impl Rules {
+    /// How many days an approval counts; 0 = for ever.
+    pub fn valid_days(&self, kind: OrganizationType) -> u32 {
+        match kind {
+            OrganizationType::Business => self.valid_days_business,
+            OrganizationType::Individual => self.valid_days_individual,
+        }
+    }
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules").field("environment", &self.environment).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Appliance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Appliance").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+/// A bounded number of places. A dead provider fills them; whoever comes then is told to come back,
+/// and nobody who does not need the provider notices.
+#[derive(Debug)]
+pub struct Permits {
+    free: AtomicUsize,
+}
+
+/// One place, given back on drop.
+#[derive(Debug)]
+pub struct Permit<'a> {
+    of: &'a Permits,
+}
+
+impl Permits {
+    /// So many places.
+    pub fn new(places: usize) -> Self {
+        Self { free: AtomicUsize::new(places) }
+    }
+
+    /// Takes a place, or says at once that there is none.
+    pub fn take(&self) -> Result<Permit<'_>, Failure> {
+        self.free
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1))
+            .map(|_before| Permit { of: self })
+            .map_err(|_none| Failure::Busy)
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.of.free.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// Why a use-case did not do what was asked. Faces translate it once, in one table.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// No key was given.
+    #[error("no API key was given")]
+    MissingApiKey,
+    /// The key is unknown, revoked, or of the other environment.
+    #[error("the API key is not valid")]
+    InvalidApiKey,
+    /// The input breaks a rule; the text says which, for the caller.
+    #[error("{0}")]
+    Invalid(String),
+    /// The caller is not a party.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// No such organization.
+    #[error("there is no such organization")]
+    OrganizationNotFound,
+    /// No live LOA between the two.
+    #[error("there is no live Letter of Authorization between the two organizations")]
+    AuthorizationNotFound,
+    /// A live LOA exists already.
+    #[error("a live Letter of Authorization between the two organizations exists already")]
+    AuthorizationExists,
+    /// The LOA is signed already.
+    #[error("the Letter of Authorization is signed already")]
+    AlreadySigned,
+    /// The gate refused.
+    #[error("the gate refused: {0:?}")]
+    AuthorizationRequired(Refusal),
+    /// The verification was rejected: no session, no import.
+    #[error("the verification was rejected")]
+    VerificationRejected,
+    /// Reusable KYC covers natural persons only.
+    #[error("a verification can be imported for an INDIVIDUAL only")]
+    ImportUnsupported,
+    /// Sumsub refused the share token; the text is Sumsub's reason, without the token.
+    #[error("Sumsub refused the share token: {0}")]
+    ShareTokenInvalid(String),
+    /// Sumsub failed us, or we it.
+    #[error("Sumsub: {0}")]
+    Provider(SumsubError),
+    /// Too much at once; later it works.
+    #[error("too many requests wait for Sumsub")]
+    Busy,
+    /// The register failed.
+    #[error("{0}")]
+    Store(StoreError),
+    /// An operator's decision does not fit the status.
+    #[error("{decision} does not fit a verification that is {}", status.as_str())]
+    DecisionRefused {
+        /// The command.
+        decision: &'static str,
+        /// The status that it met.
+        status: Status,
+    },
+    /// A webhook whose digest does not fit its bytes.
+    #[error("the webhook's digest does not fit its body")]
+    DigestRefused,
+    /// The system gave no randomness.
+    #[error("the system gave no randomness")]
+    NoRandomness,
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy => Self::Busy,
+            StoreError::Missing(_)
+            | StoreError::Foreign(_)
+            | StoreError::Newer { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::OtherEnvironment { .. }
+            | StoreError::Closed
+            | StoreError::Panicked
+            | StoreError::Corrupt(_)
+            | StoreError::RolledBack
+            | StoreError::Sqlite(_) => Self::Store(error),
+        }
+    }
+}
+
+impl From<SumsubError> for Failure {
+    fn from(error: SumsubError) -> Self {
+        match error {
+            SumsubError::ShareToken(reason) => Self::ShareTokenInvalid(reason),
+            SumsubError::Credentials(_)
+            | SumsubError::Level(_)
+            | SumsubError::Applicant(_)
+            | SumsubError::RateLimited { .. }
+            | SumsubError::Outage(_)
+            | SumsubError::Unreadable(_) => Self::Provider(error),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Sumsub calls: check the digest over the raw bytes, keep the bytes, apply them in the same commit.
+//!
+//! Every delivery with a right digest is kept and answered 200, whatever it says, because sending it
+//! again would not make it say anything else. What it did is its [`Outcome`]. Only a failing register
+//! answers otherwise, so that Sumsub sends again.
+
+use std::sync::atomic::Ordering;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::environment::Environment;
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::{CLOCK_SKEW_MS, Event};
+use crate::store::{Cause, Delivery, NewDelivery, NewFact, Outcome, Tx};
+use crate::sumsub::signature::{DigestAlgorithm, webhook_is_signed};
+use crate::sumsub::wire::{Meaning, Webhook};
+use crate::usecase::{Appliance, Failure, Rules};
+
+/// Headers whose values are kept; of any other only the name, since a webhook may be configured to
+/// carry secrets in headers of its own.
+const KEPT_HEADERS: [&str; 6] = [
+    "content-type",
+    "content-length",
+    "user-agent",
+    "x-payload-digest",
+    "x-payload-digest-alg",
+    "x-request-id",
+];
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// Kept, with this outcome.
+    Kept(Outcome),
+    /// The same bytes are kept already: nothing was done.
+    Duplicate,
+}
+
+/// Takes a delivery in.
+pub fn receive_webhook(
+    appliance: &Appliance,
+    headers: &[(String, String)],
+    body: &[u8],
+) -> Result<Received, Failure> {
+    if !is_signed(&appliance.rules, headers, body) {
+        appliance.refused_digests.fetch_add(1, Ordering::Relaxed);
+        return Err(Failure::DigestRefused);
+    }
+    let webhook = Webhook::read(body);
+    let (clock, rules) = (appliance.clock.clone(), appliance.rules.clone());
+    let mut new = NewDelivery {
+        body_sha256: Sha256::digest(body).into(),
+        body: body.to_vec(),
+        headers: kept_headers(headers),
+        event_type: webhook.as_ref().and_then(|it| it.event_type.clone()),
+        applicant_id: webhook.as_ref().and_then(|it| it.applicant_id.clone()),
+        received_at: clock(),
+    };
+    appliance.store.write(move |tx| {
+        new.received_at = clock();
+        let Some(id) = tx.insert_delivery(&new)? else { return Ok(Received::Duplicate) };
+        let outcome = apply(tx, &rules, (id, new.received_at), webhook.as_ref(), new.received_at)?;
+        Ok(Received::Kept(outcome))
+    })
+}
+
+/// Applies a kept delivery again, by the rules of today. Answers the outcome before and after; a
+/// delivery that has led to a fact keeps it.
+pub fn replay_delivery(
+    appliance: &Appliance,
+    id: i64,
+) -> Result<Option<(Outcome, Outcome)>, Failure> {
+    let (clock, rules) = (appliance.clock.clone(), appliance.rules.clone());
+    appliance.store.write(move |tx| {
+        let Some(delivery) = tx.delivery(id)? else { return Ok(None) };
+        let before = delivery.outcome;
+        Ok(Some((before, apply_again(tx, &rules, &delivery, clock())?)))
+    })
+}
+
+/// Applies what was said of an applicant before anybody here had it.
+pub(super) fn adopt(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    applicant_id: &str,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    for delivery in tx.unclaimed_deliveries(applicant_id)? {
+        apply_again(tx, rules, &delivery, now)?;
+    }
+    Ok(())
+}
+
+fn apply_again(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<Outcome, Failure> {
+    if delivery.has_fact {
+        return Ok(delivery.outcome);
+    }
+    let webhook = Webhook::read(&delivery.body);
+    apply(tx, rules, (delivery.id, delivery.received_at), webhook.as_ref(), now)
+}
+
+fn is_signed(rules: &Rules, headers: &[(String, String)], body: &[u8]) -> bool {
+    let header = |name: &str| {
+        headers.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    };
+    let Some(digest) = header("x-payload-digest") else { return false };
+    let algorithm = match header("x-payload-digest-alg") {
+        Some(name) => DigestAlgorithm::parse(name),
+        None => DigestAlgorithm::of_length(digest.len()),
+    };
+    algorithm.is_some_and(|it| webhook_is_signed(rules.webhook_secret.as_bytes(), it, digest, body))
+}
+
+fn kept_headers(headers: &[(String, String)]) -> String {
+    let kept: Vec<[&str; 2]> = headers
+        .iter()
+        .map(|(name, value)| {
+            let is_kept = KEPT_HEADERS.iter().any(|it| name.eq_ignore_ascii_case(it));
+            [name.as_str(), if is_kept { value.as_str() } else { "…" }]
+        })
+        .collect();
+    serde_json::json!(kept).to_string()
+}
+
+/// Applies one delivery and records its outcome, in the caller's transaction.
+fn apply(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    (id, received_at): (i64, Timestamp),
+    webhook: Option<&Webhook>,
+    now: Timestamp,
+) -> Result<Outcome, Failure> {
+    let organization = match webhook {
+        Some(it) => organization_of(tx, it)?,
+        None => None,
+    };
+    let outcome = match (webhook, &organization) {
+        (None, _) => Outcome::Unreadable,
+        (Some(it), organization) => match (verdict_free(rules, it), it.meaning, organization) {
+            (Some(outcome), _, _) => outcome,
+            (None, Meaning::Unknown, _) => Outcome::UnknownType,
+            (None, _, None) => Outcome::UnknownApplicant,
+            (None, Meaning::Informational, Some(_)) => Outcome::Informational,
+            (None, Meaning::NoVerdict, Some(_)) => Outcome::NoVerdict,
+            (None, Meaning::Happened(event), Some(of)) => {
+                let happened_at = instant_of(it, received_at);
+                record(tx, rules, of, (event, happened_at, id, it), now)?
+            }
+        },
+    };
+    tx.insert_outcome(id, outcome, organization.as_ref(), now)?;
+    Ok(outcome)
+}
+
+/// What keeps a delivery from saying anything about a customer of this register.
+fn verdict_free(rules: &Rules, webhook: &Webhook) -> Option<Outcome> {
+    let is_other_world = match (rules.environment, webhook.sandbox_mode) {
+        (Environment::Test, Some(false)) | (Environment::Live, Some(true)) => true,
+        (Environment::Test, Some(true) | None) | (Environment::Live, Some(false) | None) => false,
+    };
+    if webhook.is_test {
+        Some(Outcome::TestEvent)
+    } else if is_other_world {
+        Some(Outcome::OtherEnvironment)
+    } else if webhook.is_member_of_company {
+        Some(Outcome::MemberOfCompany)
+    } else {
+        None
+    }
+}
+
+/// By the applicant, which we know by its id whatever external id it has; else by the external id.
+fn organization_of(tx: &Tx<'_>, webhook: &Webhook) -> Result<Option<OrganizationId>, Failure> {
+    let Some(applicant) = &webhook.applicant_id else { return Ok(None) };
+    if let Some(known) = tx.organization_of_applicant(applicant)? {
+        return Ok(Some(known));
+    }
+    let Some(external) = &webhook.external_user_id else { return Ok(None) };
+    Ok(tx.organization(&OrganizationId::new(external.as_str()))?.map(|it| it.id))
+}
+
+/// Sumsub's own instant; ours, where it names none, or one further ahead than clocks can differ: such
+/// a fact would outlast every later one.
+fn instant_of(webhook: &Webhook, received_at: Timestamp) -> Timestamp {
+    webhook
+        .happened_at
+        .filter(|it| *it <= received_at.plus_ms(CLOCK_SKEW_MS))
+        .unwrap_or(received_at)
+}
+
+fn record(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    of: &OrganizationId,
+    (event, happened_at, delivery, webhook): (Event, Timestamp, i64, &Webhook),
+    now: Timestamp,
+) -> Result<Outcome, Failure> {
+    let kind = tx.organization(of)?.ok_or(Failure::OrganizationNotFound)?.kind;
+    let fact = NewFact {
+        event,
+        happened_at,
+        applicant_id: webhook.applicant_id.clone(),
+        begun_at: None,
+        valid_days: rules.valid_days(kind),
+        cause: Cause::Delivery(delivery),
+    };
+    let recorded = tx.record(of, &fact, now)?;
+    if recorded.changed() {
+        return Ok(Outcome::Changed);
+    }
+    let is_audit_link = || {
+        Ok::<_, Failure>(tx.facts(of)?.iter().any(|it| {
+            it.fact.event == Event::ImportAccepted && it.fact.applicant_id == webhook.applicant_id
+        }))
+    };
+    let is_heeded = match &recorded.after.applicant_id {
+        Some(current) => Some(current) == webhook.applicant_id.as_ref(),
+        None => !is_audit_link()?,
+    };
+    Ok(if is_heeded { Outcome::NoChange } else { Outcome::NotCurrentApplicant })
+}
