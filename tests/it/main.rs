@@ -1,4 +1,12 @@
-//! The promises of the program, each tested from outside.
+//! The product's promises, one file per group, through its public faces: HTTP, the command line, and
+//! the simulator on the other side. Every test has a register of its own in a temporary directory,
+//! a clock of its own, and free ports.
 #![cfg(test)]
 
+mod authorizations;
 mod http_attack;
+mod layers;
+mod organizations;
+mod register;
+mod rig;
+mod webhooks;
