@@ -96,28 +96,30 @@ const DOUBLED: &str = "doubled field";
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
 
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object;
+struct ObjectVisitor;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut fields: Vec<(String, Value)> = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if fields.iter().any(|(it, _)| *it == name) {
-                        return Err(A::Error::custom(DOUBLED));
-                    }
-                    fields.push((name, value));
-                }
-                Ok(Object(fields))
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let mut fields: Vec<(String, Value)> = Vec::new();
+        while let Some(field) = map.next_entry()? {
+            fields.push(field);
         }
-
-        deserializer.deserialize_map(Fields)
+        let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair.first() == pair.last()) {
+            return Err(A::Error::custom(DOUBLED));
+        }
+        Ok(Object(fields))
     }
 }
 

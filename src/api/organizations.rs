@@ -7,10 +7,10 @@ use super::body::Fields;
 use super::error::ApiError;
 use super::{Call, json};
 use crate::domain::authorization::Purpose;
+use crate::domain::fold::{Standing, Verification};
 use crate::domain::organization::{
     NAME_CHARACTERS_MAX, Name, Organization, OrganizationId, OrganizationType,
 };
-use crate::domain::verification::{Standing, Verification};
 use crate::http::Response;
 use crate::usecase::Failure;
 use crate::usecase::create_organization::{NewOrganization, create_organization};

@@ -6,8 +6,8 @@ use super::body::Fields;
 use super::error::ApiError;
 use super::{Call, json};
 use crate::domain::authorization::Purpose;
+use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationType;
-use crate::domain::verification::Standing;
 use crate::http::Response;
 use crate::store::Cause;
 use crate::usecase::import_verification::{

@@ -6,9 +6,10 @@
 //! An LOA is *effective* while it is ACTIVE and its granter's verification is APPROVED. That is
 //! never stored: a lapse suspends and a return resumes, and no row changes. Contract §5.
 
+use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::verification::{Standing, Status};
+use crate::domain::verification::Status;
 
 /// The recorded status of one LOA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

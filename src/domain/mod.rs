@@ -14,6 +14,7 @@
 
 pub mod authorization;
 pub mod environment;
+pub mod fold;
 pub mod organization;
 pub mod timestamp;
 pub mod verification;

@@ -51,7 +51,8 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Cannot fail: the value is clamped to years that jiff knows.
-        let instant = jiff::Timestamp::from_millisecond(self.0).map_err(|_| fmt::Error)?;
+        let instant =
+            jiff::Timestamp::from_millisecond(self.0).map_err(|_out_of_range| fmt::Error)?;
         write!(f, "{instant:.3}")
     }
 }

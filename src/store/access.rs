@@ -7,9 +7,9 @@
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
 use crate::domain::authorization::AuthorizationStatus;
+use crate::domain::fold::Verification;
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
-use crate::domain::verification::Verification;
 use crate::store::verification::verification_from_row;
 use crate::store::{Reader, StoreError};
 

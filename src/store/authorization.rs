@@ -134,7 +134,7 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn authorization(&self, id: i64) -> Result<Authorization, StoreError> {
+    fn authorization(self, id: i64) -> Result<Authorization, StoreError> {
         self.connection
             .prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM authorization WHERE authorization_id = :id"

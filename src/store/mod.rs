@@ -141,11 +141,10 @@ impl Store {
         opening: Opening,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let is_new = std::fs::metadata(path).map_or(true, |it| it.len() == 0);
-        if is_new && opening == Opening::MustExist {
+        if is_new(path) && opening == Opening::MustExist {
             return Err(StoreError::Missing(path.to_owned()));
         }
-        let connection = prepare(path, environment, is_new, now).map_err(|it| damage(path, it))?;
+        let connection = prepare(path, environment, now).map_err(|it| damage(path, it))?;
         let spare_readers = (1..READERS)
             .map(|_| Ok(Mutex::new(open_reader(path)?)))
             .collect::<Result<Vec<_>, StoreError>>()?;
@@ -240,13 +239,16 @@ impl<'c> std::ops::Deref for Tx<'c> {
     }
 }
 
+fn is_new(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |it| it.len() == 0)
+}
+
 fn prepare(
     path: &Path,
     environment: Environment,
-    is_new: bool,
     now: Timestamp,
 ) -> Result<Connection, StoreError> {
-    if is_new {
+    if is_new(path) {
         create_private_file(path);
     } else {
         check_kind(path, &open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)?;

@@ -2,9 +2,10 @@
 
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
+use crate::domain::fold::{Fact, Verification};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::verification::{Event, Fact, State, Verification};
+use crate::domain::verification::{Event, State};
 use crate::store::{Reader, StoreError, Tx};
 
 /// Why a fact was recorded: exactly one of these is what a later reader asks for.

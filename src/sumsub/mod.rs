@@ -31,6 +31,8 @@ const ATTEMPTS: u32 = 3;
 const BACKOFF_MS: u64 = 200;
 /// The longest wait that a caller is kept for, also if Sumsub asks for a longer one.
 const PATIENCE_MS: u64 = 2_000;
+/// The wait after a 429 that names none: the span that Sumsub counts over.
+const RETRY_AFTER_DEFAULT_S: u64 = 5;
 /// The most of an answer that is read.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Sumsub's default limits per 5 s (stated, "Rate limits", 2026-09-22).
@@ -366,13 +368,7 @@ impl Client {
                     return Ok(answer);
                 }
                 Ok((answer, retry_after_s)) => {
-                    let error = match answer.status {
-                        429 => {
-                            SumsubError::RateLimited { retry_after_s: retry_after_s.unwrap_or(5) }
-                        }
-                        status => SumsubError::Outage(format!("HTTP {status}")),
-                    };
-                    (error, retry_after_s.map(|it| it.saturating_mul(1000)))
+                    (answer.not_now(retry_after_s), retry_after_s.map(|it| it.saturating_mul(1000)))
                 }
                 Err(AttemptError::MayHaveArrived(what)) => return Err(SumsubError::Outage(what)),
                 Err(AttemptError::NeverSent(what)) => (SumsubError::Outage(what), None),
@@ -477,6 +473,16 @@ impl AttemptError {
 }
 
 impl Answer {
+    /// What an answer of 429 or 5xx means.
+    fn not_now(&self, retry_after_s: Option<u64>) -> SumsubError {
+        match self.status {
+            429 => SumsubError::RateLimited {
+                retry_after_s: retry_after_s.unwrap_or(RETRY_AFTER_DEFAULT_S),
+            },
+            status => SumsubError::Outage(format!("HTTP {status}")),
+        }
+    }
+
     fn problem(&self) -> Problem {
         Problem::read(self.status, &self.body)
     }

@@ -143,6 +143,7 @@ pub enum Meaning {
 }
 
 /// A webhook, read.
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of Sumsub's own body")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// Sumsub's `type`.

@@ -1,5 +1,7 @@
 //! Letters of Authorization: request, sign, revoke, list.
 
+use std::sync::Arc;
+
 use crate::domain::authorization::{Authorization, AuthorizationStatus};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
@@ -51,7 +53,7 @@ pub fn request_authorization(
     by: By,
 ) -> Result<Authorization, Failure> {
     let (granting, authorized) = (granting.clone(), authorized.clone());
-    let clock = appliance.clock.clone();
+    let clock = Arc::clone(&appliance.clock);
     appliance.store.write(move |tx| {
         let customer = tx.organization(&granting)?.ok_or(Failure::OrganizationNotFound)?;
         if customer.created_by.as_ref() != Some(&authorized) {
@@ -73,7 +75,7 @@ pub fn sign_authorization(
     appliance: &Appliance,
     granting: &OrganizationId,
     authorized: &OrganizationId,
-    signature: Signature,
+    signature: &Signature,
     by: By,
 ) -> Result<Authorization, Failure> {
     let now = (appliance.clock)();
@@ -114,7 +116,7 @@ pub fn revoke_authorization(
 ) -> Result<Authorization, Failure> {
     let reason = reason.map(checked_reason).transpose()?;
     let (granting, authorized) = (granting.clone(), authorized.clone());
-    let clock = appliance.clock.clone();
+    let clock = Arc::clone(&appliance.clock);
     appliance.store.write(move |tx| {
         let live =
             tx.live_authorization(&granting, &authorized)?.ok_or(Failure::AuthorizationNotFound)?;

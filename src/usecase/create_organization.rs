@@ -1,9 +1,9 @@
 //! A new organization, with the verification that it has from its creation on, and, if a broker
 //! creates it, the PENDING Letter of Authorization that lets the broker begin.
 
+use crate::domain::fold::Verification;
 use crate::domain::organization::{Name, Organization, OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
-use crate::domain::verification::Verification;
 use crate::store::AuthorizationNote;
 use crate::usecase::{Appliance, Failure};
 

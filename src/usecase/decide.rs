@@ -1,7 +1,10 @@
 //! An operator's decision on a verification: hold, approve, reject, ask again, reopen.
 
+use std::sync::Arc;
+
+use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationId;
-use crate::domain::verification::{Event, Standing, Step, step};
+use crate::domain::verification::{Event, Step, step};
 use crate::store::{Cause, NewFact};
 use crate::usecase::{Appliance, Failure};
 
@@ -56,7 +59,7 @@ pub fn decide(
 ) -> Result<Standing, Failure> {
     let cause = Cause::Operator { actor: actor.to_owned(), reason: checked_reason(reason)? };
     let (of, clock, rules) =
-        (organization.clone(), appliance.clock.clone(), appliance.rules.clone());
+        (organization.clone(), Arc::clone(&appliance.clock), appliance.rules.clone());
     appliance.store.write(move |tx| {
         let now = clock();
         let kind = tx.organization(&of)?.ok_or(Failure::OrganizationNotFound)?.kind;

@@ -5,12 +5,14 @@
 //! the same token again finds what Sumsub made of it instead of being called a bad token.
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::authorization::Acting;
+use crate::domain::fold::Standing;
 use crate::domain::organization::{OrganizationId, OrganizationType};
-use crate::domain::verification::{Event, Standing, Status, Step, step};
+use crate::domain::verification::{Event, Status, Step, step};
 use crate::store::{Cause, Recorded, StoreError};
 use crate::sumsub::{Applicant, ImportAnswer, SumsubError};
 use crate::usecase::start_session::{Arrival, record_arrival};
@@ -65,10 +67,15 @@ pub fn import_verification(
     let of = subject.clone();
     let begun_at = appliance.store.write(move |tx| tx.begin_import(&of, &sha256, now))?;
 
-    let answer = ask_sumsub(appliance, &subject, token, begun_at < now);
+    let answer = ask_sumsub(
+        appliance,
+        &subject,
+        token,
+        if begun_at < now { Attempt::Resumed } else { Attempt::First },
+    );
     drop(permit);
 
-    let clock = appliance.clock.clone();
+    let clock = Arc::clone(&appliance.clock);
     let applicant = match answer {
         Ok(applicant) => applicant,
         Err(failure) => {
@@ -114,11 +121,18 @@ fn is_final(failure: &Failure) -> bool {
     matches!(failure, Failure::ShareTokenInvalid(_))
 }
 
+/// Whether the same token was on its way before, and no answer was ever committed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Resumed,
+}
+
 fn ask_sumsub(
     appliance: &Appliance,
     subject: &OrganizationId,
     token: &ShareToken,
-    answer_was_lost: bool,
+    attempt: Attempt,
 ) -> Result<Applicant, Failure> {
     let (sumsub, mode) = (&appliance.sumsub, appliance.rules.import_mode);
     let mut answer = sumsub.import(mode, &token.0, Some(subject.as_str()));
@@ -131,7 +145,7 @@ fn ask_sumsub(
         Ok(ImportAnswer::ExternalIdTaken) => {
             Err(SumsubError::Unreadable("conflict without an external id".to_owned()).into())
         }
-        Err(SumsubError::ShareToken(reason)) if answer_was_lost => {
+        Err(SumsubError::ShareToken(reason)) if attempt == Attempt::Resumed => {
             lost_applicant(appliance, subject)?.ok_or(Failure::ShareTokenInvalid(reason))
         }
         Err(SumsubError::Outage(what)) => {

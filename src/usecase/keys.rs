@@ -44,8 +44,10 @@ pub fn create_key(
     }
     let mut secret = [0_u8; 32];
     getrandom::fill(&mut secret).map_err(|_os| Failure::NoRandomness)?;
-    let secret: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = format!("{KEY_PREFIX}{}_{secret}", appliance.rules.environment.as_str());
+    let mut text = format!("{KEY_PREFIX}{}_", appliance.rules.environment.as_str());
+    for digit in secret.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        text.extend(char::from_digit(u32::from(digit), 16));
+    }
     let now = (appliance.clock)();
     let key = ApiKey {
         id: new_id("key_", now),

@@ -4,14 +4,16 @@
 //! again would not make it say anything else. What it did is its [`Outcome`]. Only a failing register
 //! answers otherwise, so that Sumsub sends again.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::environment::Environment;
+use crate::domain::fold::CLOCK_SKEW_MS;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::verification::{CLOCK_SKEW_MS, Event};
+use crate::domain::verification::Event;
 use crate::store::{Cause, Delivery, NewDelivery, NewFact, Outcome, Tx};
 use crate::sumsub::signature::{DigestAlgorithm, webhook_is_signed};
 use crate::sumsub::wire::{Meaning, Webhook};
@@ -48,7 +50,7 @@ pub fn receive_webhook(
         return Err(Failure::DigestRefused);
     }
     let webhook = Webhook::read(body);
-    let (clock, rules) = (appliance.clock.clone(), appliance.rules.clone());
+    let (clock, rules) = (Arc::clone(&appliance.clock), appliance.rules.clone());
     let mut new = NewDelivery {
         body_sha256: Sha256::digest(body).into(),
         body: body.to_vec(),
@@ -71,7 +73,7 @@ pub fn replay_delivery(
     appliance: &Appliance,
     id: i64,
 ) -> Result<Option<(Outcome, Outcome)>, Failure> {
-    let (clock, rules) = (appliance.clock.clone(), appliance.rules.clone());
+    let (clock, rules) = (Arc::clone(&appliance.clock), appliance.rules.clone());
     appliance.store.write(move |tx| {
         let Some(delivery) = tx.delivery(id)? else { return Ok(None) };
         let before = delivery.outcome;

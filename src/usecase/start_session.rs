@@ -3,6 +3,8 @@
 //! Asks the table, then Sumsub (no transaction is open meanwhile), then the table again in the
 //! commit that records the fact: what changed in between decides.
 
+use std::sync::Arc;
+
 use crate::domain::authorization::Acting;
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
@@ -46,7 +48,7 @@ pub fn start_session(
 
     let (applicant, session) = ask_sumsub(appliance, &subject, kind, known)?;
 
-    let (clock, rules) = (appliance.clock.clone(), appliance.rules.clone());
+    let (clock, rules) = (Arc::clone(&appliance.clock), appliance.rules.clone());
     appliance.store.write(move |tx| {
         let state = tx.verification(&subject)?.ok_or(Failure::OrganizationNotFound)?;
         if step(state.state_at(clock()), Event::SessionStarted) == Step::Refused {

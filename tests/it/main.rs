@@ -2,6 +2,12 @@
 //! the simulator on the other side. Every test has a register of its own in a temporary directory,
 //! a clock of its own, and free ports.
 #![cfg(test)]
+#![expect(
+    clippy::string_slice,
+    clippy::excessive_nesting,
+    clippy::similar_names,
+    reason = "a test cuts text that it knows, and is read from top to bottom"
+)]
 
 mod authorizations;
 mod http_attack;

@@ -215,7 +215,7 @@ impl Rig {
         let by = By { actor: OPERATOR.to_owned(), request_id: None };
         let (granting, authorized) =
             (OrganizationId::new(granting), OrganizationId::new(authorized));
-        sign_authorization(&self.appliance, &granting, &authorized, signature, by).unwrap();
+        sign_authorization(&self.appliance, &granting, &authorized, &signature, by).unwrap();
     }
 
     pub(crate) fn decide(&self, organization: &str, decision: Decision) -> Result<(), String> {

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::rig::{Broker, Rig, START_MS, Setup, WEBHOOK_SECRET, sumsub_instant};
 use countersign::domain::environment::Environment;
+use countersign::domain::fold::Verification;
 use countersign::domain::organization::OrganizationId;
 use countersign::domain::timestamp::Timestamp;
-use countersign::domain::verification::Verification;
 use countersign::sumsub::signature::{DigestAlgorithm, webhook_digest};
 use countersign::usecase::decide::Decision;
 
