@@ -1,7 +1,30 @@
-//! Countersign.
+//! Countersign: a broker verifies its customers through Sumsub, holds their signed Letters of
+//! Authorization, and knows at every instant whether it may act for them.
+//!
+//! One synchronous binary over one `SQLite` file. The rooms, from the ground up; a room imports only
+//! what stands above it in this list (`tests/it/layers.rs` holds that as a table):
+//!
+//! - [`domain`]: the rules as pure functions of recorded facts and an instant: the transition table
+//!   (`verification.rs`), the fold of facts through it (`fold.rs`), the LOA and the gate
+//!   (`authorization.rs`).
+//! - [`http`]: HTTP/1.1 as plain values; a bounded, blocking connection loop. Knows nothing of ours.
+//! - [`store`]: the register: `schema.sql`, one writer with group commit, a file per noun.
+//! - [`sumsub`]: the Sumsub client, its signatures, and the only reading of its JSON (`wire.rs`).
+//! - [`sim`]: a Sumsub to develop, test and demonstrate against. Shares nothing with the client but
+//!   the signature.
+//! - [`usecase`]: what the product does, one verb a file; only here do register and Sumsub meet.
+//! - [`api`]: the public contract: routing, authentication, the table of errors.
+//!
+//! Three walks, each readable without a search. *A poll*: `http` → `api::handle` →
+//! `usecase::authenticate` (one read: key, organization, LOA, verification) → the verification at
+//! now → body; Sumsub is never asked. *A session*: `usecase::start_session` asks the table, then
+//! Sumsub with no transaction open, then the table again in the commit that records the fact. *A
+//! webhook*: `usecase::receive_webhook` checks the digest over the raw bytes, and in one commit keeps
+//! them, records the fact in its place, folds, and records the outcome; then 200.
 pub mod api;
 pub mod domain;
 pub mod http;
+pub mod sim;
 pub mod store;
 pub mod sumsub;
 pub mod usecase;
