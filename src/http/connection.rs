@@ -127,6 +127,7 @@ impl Talk<'_> {
             Ok(head) => head,
             Err(Failed::Gone) => return After::Close,
             Err(Failed::Refused(refusal)) => {
+                tracing::debug!(?refusal, peer = ?self.line.peer, "refused a request");
                 let response = (self.crew.service.refuse)(refusal);
                 let sent = self.send(&response, Connection::Closed, Content::Sent);
                 return if sent.is_ok() { After::Linger } else { After::Close };

@@ -183,7 +183,11 @@ impl Crew {
         }
         self.open.store(ledger.lines.len(), Ordering::Relaxed);
         drop(ledger);
-        self.closed.notify_all();
+        // Only a stop waits for this, and waking nobody is a call to the kernel all the same. A
+        // stop that begins after this look finds the line gone.
+        if self.is_stopping() {
+            self.closed.notify_all();
+        }
     }
 
     /// From now on every response closes its connection.

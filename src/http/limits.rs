@@ -118,20 +118,3 @@ pub fn raise_descriptor_limit(connections_max: usize) -> Result<u64, DescriptorL
     }
     Ok(allowed)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cap_beyond_the_hard_limit_is_refused_in_a_sentence() {
-        let error =
-            DescriptorLimitError::TooLow { allowed: 256, connections_max: 1024, needed: 1088 };
-
-        assert_eq!(
-            error.to_string(),
-            "the process may open 256 files, but 1024 connections need 1088: \
-             raise the limit on open files or lower the number of connections"
-        );
-    }
-}

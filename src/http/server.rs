@@ -128,7 +128,8 @@ impl Admission {
             }
             let starvation = match accepted {
                 Ok((stream, address)) => {
-                    self.admit(stream, address.ip());
+                    // A socket for both protocols shows IPv4 peers in IPv6 clothes.
+                    self.admit(stream, address.ip().to_canonical());
                     None
                 }
                 Err(error) => Some(error).filter(|error| !is_passing(error)),

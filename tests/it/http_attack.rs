@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use countersign::http::limits::Limits;
+use countersign::http::limits::{Limits, raise_descriptor_limit};
 use countersign::http::server::{Server, listen, serve};
 use countersign::http::{Refusal, Request, Response, Service};
 
@@ -79,7 +79,11 @@ fn start_with(
             answer(request)
         }),
         refuse,
-        body_bytes_max: |_, path| if path == "/small" { 4 } else { 1024 },
+        body_bytes_max: |_, path| match path {
+            "/small" => 4,
+            "/big" => 256 * 1024,
+            _ => 1024,
+        },
         clock: Arc::new(|| 784_111_777_000),
     };
     let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -88,10 +92,7 @@ fn start_with(
 
 impl Rig {
     fn client(&self) -> Client {
-        let stream = TcpStream::connect(self.server.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Client { stream: BufReader::new(stream) }
+        Client::of(TcpStream::connect(self.server.address()).unwrap())
     }
 
     /// What `bytes` on a new connection are answered with, once the server has closed it.
@@ -132,6 +133,12 @@ struct Reply {
 }
 
 impl Client {
+    fn of(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Client { stream: BufReader::new(stream) }
+    }
+
     fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
@@ -145,7 +152,7 @@ impl Client {
             .map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).unwrap();
-        let status = head[9..12].parse().unwrap();
+        let status = head.get(9..12).unwrap().parse().unwrap();
         Reply { status, head, body: String::from_utf8(body).unwrap() }
     }
 
@@ -589,6 +596,17 @@ fn a_connection_over_the_cap_is_answered_and_closed() {
 }
 
 #[test]
+fn a_silent_connection_over_the_cap_is_answered_too() {
+    let rig = start(Limits { connections_max: 0, ..Limits::default() });
+    let mut silent = rig.client();
+    let mut gone = rig.client();
+    gone.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+
+    assert_eq!(silent.reply().status, 503);
+    assert_eq!(gone.rest(), "");
+}
+
+#[test]
 fn one_peer_cannot_take_every_connection() {
     let rig = start(Limits { connections_per_peer_max: 1, ..Limits::default() });
     let mut first = rig.client();
@@ -617,32 +635,62 @@ fn a_connection_is_closed_after_its_last_request() {
 
 const FEW_DESCRIPTORS: u64 = 48;
 
-/// Runs itself again in a process of its own, because the limit is that of a process.
+/// Whether this process may open few files only. If not, runs the test of that name in one that
+/// may, because the limit is that of a process.
+fn has_few_descriptors(test: &str) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    if limit.current == Some(FEW_DESCRIPTORS) {
+        return true;
+    }
+    let script = format!("ulimit -n {FEW_DESCRIPTORS} && exec \"$0\" --exact http_attack::{test}");
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new("sh").args(["-c", &script]).arg(program).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && told.contains("1 passed"), "{told}");
+    false
+}
+
 #[test]
 fn running_out_of_descriptors_does_not_end_accepting() {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    if limit.current != Some(FEW_DESCRIPTORS) {
-        let test = std::env::current_exe().unwrap();
-        let name = "http_attack::running_out_of_descriptors_does_not_end_accepting";
-        let script = format!("ulimit -n {FEW_DESCRIPTORS} && exec \"$0\" --exact {name}");
-        let status = Command::new("sh").args(["-c", &script]).arg(test).status().unwrap();
-        assert!(status.success());
+    if !has_few_descriptors("running_out_of_descriptors_does_not_end_accepting") {
         return;
     }
     let rig = start(Limits::default());
-    let mut taken: Vec<File> =
-        std::iter::from_fn(|| File::open("/dev/null").ok()).take(1000).collect();
-    assert!(taken.len() < 1000, "the limit does not hold");
-
-    // One descriptor for the client's end; the server gets none for its own.
-    drop(taken.pop());
-    let mut client = rig.client();
-    client.send(GET);
-    assert!(!client.hears_something(Duration::from_millis(100)));
+    let mut taken: Vec<File> = Vec::new();
+    let mut heard = Vec::new();
+    // Linux reserves the descriptor of the next connection before it waits for one, so the first
+    // client may be served, and the server may snatch the descriptor meant for another client.
+    let mut unheard = loop {
+        taken.extend(std::iter::from_fn(|| File::open("/dev/null").ok()).take(1000));
+        taken.pop().expect("the server is never starved");
+        let Ok(stream) = TcpStream::connect(rig.server.address()) else { continue };
+        let mut client = Client::of(stream);
+        client.send(GET);
+        if !client.hears_something(Duration::from_millis(100)) {
+            break client;
+        }
+        heard.push(client);
+    };
     drop(taken);
 
-    assert_eq!(client.reply().status, 200);
+    assert_eq!(unheard.reply().status, 200);
     rig.still_serves();
+}
+
+#[test]
+fn a_limit_on_descriptors_below_the_cap_is_told_before_it_is_reached() {
+    if !has_few_descriptors("a_limit_on_descriptors_below_the_cap_is_told_before_it_is_reached") {
+        assert!(raise_descriptor_limit(1).is_ok());
+        return;
+    }
+
+    let error = raise_descriptor_limit(1024).unwrap_err();
+
+    assert_eq!(
+        error.to_string(),
+        "the process may open 48 files, but 1024 connections need 1088: \
+         raise the limit on open files or lower the number of connections"
+    );
 }
 
 // What a well-meant client relies on.
@@ -657,6 +705,32 @@ fn a_panic_is_answered_and_the_connection_lives_on() {
     let reply = client.reply();
     assert_eq!((reply.status, reply.body.as_str()), (500, "Panicked"));
     assert_eq!(client.reply().body, "GET / ");
+}
+
+#[test]
+fn a_large_response_arrives_whole_and_the_next_one_after_it() {
+    let rig = start(Limits::default());
+    let mut client = rig.client();
+
+    client.send(format!("GET /large HTTP/1.1\r\nHost: a\r\n\r\n{GET}"));
+
+    assert_eq!(client.reply().body, "x".repeat(1024 * 1024));
+    assert_eq!(client.reply().body, "GET / ");
+}
+
+#[test]
+fn a_body_of_the_largest_size_arrives_whole() {
+    let rig = start(Limits::default());
+    let body: String = ('a'..='z').cycle().take(256 * 1024).collect();
+
+    for (header, content) in [
+        ("Content-Length: 262144", body.clone()),
+        ("Transfer-Encoding: chunked", format!("40000\r\n{body}\r\n0\r\n\r\n")),
+    ] {
+        let mut client = rig.client();
+        client.send(format!("PUT /big HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n{content}"));
+        assert_eq!(client.reply().body, format!("PUT /big {body}"));
+    }
 }
 
 #[test]
@@ -819,8 +893,7 @@ fn waiting() -> (Rig, Receiver<()>, Sender<()>) {
     let rig = start_with(Limits::default(), move |request| {
         if request.target == "/wait" {
             entered.send(()).unwrap();
-            // The other end may be gone: that is leave as well.
-            drop(leaves.lock().unwrap().recv());
+            leaves.lock().unwrap().recv().unwrap();
         }
         text(200, request.target.clone())
     });
@@ -861,5 +934,5 @@ fn a_stop_does_not_wait_longer_than_its_grace() {
     rig.server.stop(Duration::from_millis(SHORT_MS));
 
     assert_eq!(busy.rest(), "");
-    drop(leave);
+    leave.send(()).unwrap();
 }
