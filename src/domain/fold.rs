@@ -209,12 +209,18 @@ impl<'a> Fold<'a> {
             self.aside.push(fact);
             return;
         }
+        if fact.event.is_provider() && self.verification.applicant_id.is_none() {
+            // Sumsub began before any session of ours, as when its dashboard made the applicant.
+            self.verification.applicant_id.clone_from(&fact.applicant_id);
+        }
         let takes_over = fact.event.brings_applicant()
             && self.verification.state_at(fact.happened_at).lets_applicant_take_over();
         self.apply(fact, fact.happened_at);
         if takes_over {
             self.take_over(fact);
-        } else if fact.event == Event::ImportAccepted {
+        } else if fact.event == Event::ImportAccepted
+            && self.verification.applicant_id != fact.applicant_id
+        {
             self.audit_links.extend(fact.applicant_id.as_deref());
         }
     }
@@ -394,6 +400,17 @@ mod tests {
 
         assert_eq!(rebuilt(&facts[..3]).state, State::OnHoldByOperator);
         assert_eq!(rebuilt(&facts).state, State::ResubmissionRequired);
+    }
+
+    #[test]
+    fn an_applicant_that_decided_before_its_import_was_committed_goes_on_deciding() {
+        let facts = [
+            fact(1, Event::ProviderApproved, 20, 20),
+            fact(2, Event::ImportAccepted, 30, 30),
+            fact(3, Event::ProviderRejected, 40, 40),
+        ];
+
+        assert_eq!(rebuilt(&facts).state, State::RejectedByProvider);
     }
 
     #[test]

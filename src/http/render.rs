@@ -1,7 +1,7 @@
 //! A response as bytes: status line, the loop's own headers, the response's headers, the body, in
 //! one buffer for one write.
 //!
-//! `StatusCode` of `tiny_http` names the status. Its `Response::raw_print` was tried and does not
+//! `StatusCode` of `tiny_http` names the status. Its `Response::raw_print` does not
 //! fit: it always adds a `Server` header, chunks long bodies, sends a Content-Length with 204, and
 //! reads the system's clock for `Date`.
 

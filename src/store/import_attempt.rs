@@ -6,15 +6,26 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{StoreError, Tx};
 
+/// What is known of a share token that is about to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportAttempt {
+    /// It was never sent, or its last answer is known.
+    First,
+    /// It was on its way before, and no answer of Sumsub was ever committed.
+    Resumed {
+        /// Since when.
+        begun_at: Timestamp,
+    },
+}
+
 impl Tx<'_> {
-    /// Notes that a share token is about to be sent. Answers since when it has been on its way
-    /// without an answer: `now`, or earlier if an answer was lost.
+    /// Notes that a share token is about to be sent, for the first time or after a lost answer.
     pub fn begin_import(
         &self,
         of: &OrganizationId,
         share_token_sha256: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Timestamp, StoreError> {
+    ) -> Result<ImportAttempt, StoreError> {
         let open = self
             .connection
             .prepare_cached(
@@ -27,7 +38,7 @@ impl Tx<'_> {
             })
             .optional()?;
         if let Some(begun_at_ms) = open {
-            return Ok(Timestamp::from_ms(begun_at_ms));
+            return Ok(ImportAttempt::Resumed { begun_at: Timestamp::from_ms(begun_at_ms) });
         }
         self.connection
             .prepare_cached(
@@ -40,7 +51,7 @@ impl Tx<'_> {
                 ":of": of.as_str(),
                 ":now": now.as_ms(),
             })?;
-        Ok(now)
+        Ok(ImportAttempt::First)
     }
 
     /// Notes that Sumsub's answer about a share token is known.

@@ -24,6 +24,7 @@ use rusqlite::{Connection, OpenFlags};
 pub use access::{Access, Subject};
 pub use authorization::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role};
 pub use delivery::{Delivery, NewDelivery, Outcome};
+pub use import_attempt::ImportAttempt;
 pub use key::ApiKey;
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};
 

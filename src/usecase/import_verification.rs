@@ -13,7 +13,7 @@ use crate::domain::authorization::Acting;
 use crate::domain::fold::Standing;
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::verification::{Event, Status, Step, step};
-use crate::store::{Cause, Recorded, StoreError};
+use crate::store::{Cause, ImportAttempt, Recorded, StoreError};
 use crate::sumsub::{Applicant, ImportAnswer, SumsubError};
 use crate::usecase::start_session::{Arrival, record_arrival};
 use crate::usecase::{Appliance, Failure};
@@ -65,14 +65,13 @@ pub fn import_verification(
     let permit = appliance.permits.take()?;
     let sha256: [u8; 32] = Sha256::digest(token.0.as_bytes()).into();
     let of = subject.clone();
-    let begun_at = appliance.store.write(move |tx| tx.begin_import(&of, &sha256, now))?;
+    let attempt = appliance.store.write(move |tx| tx.begin_import(&of, &sha256, now))?;
+    let begun_at = match attempt {
+        ImportAttempt::First => now,
+        ImportAttempt::Resumed { begun_at } => begun_at,
+    };
 
-    let answer = ask_sumsub(
-        appliance,
-        &subject,
-        token,
-        if begun_at < now { Attempt::Resumed } else { Attempt::First },
-    );
+    let answer = ask_sumsub(appliance, &subject, token, attempt);
     drop(permit);
 
     let clock = Arc::clone(&appliance.clock);
@@ -95,24 +94,29 @@ pub fn import_verification(
             step(verification.state_at(now), Event::ImportAccepted) == Step::Refused;
         let arrival = Arrival { event: Event::ImportAccepted, applicant, begun_at, cause };
         let recorded = record_arrival(tx, &rules, &subject, &arrival, now)?;
-        Ok::<_, Failure>((!is_refused).then(|| standing_right_after(&recorded)))
+        let standing = standing_right_after(&recorded, &arrival.applicant);
+        Ok::<_, Failure>((!is_refused).then_some(standing))
     })?
     // Rejected while Sumsub was asked: the applicant is linked for audit, and the answer is the
     // one that every other import of a rejected customer gets.
     .ok_or(Failure::VerificationRejected)
 }
 
-/// PENDING even if the donor's verdict has overtaken our commit and is in the fold already: there is
-/// no synchronous APPROVED (contract §6). The next poll tells what the fold says.
-fn standing_right_after(recorded: &Recorded) -> Standing {
+/// PENDING even if the verdict on this very applicant has overtaken our commit: there is no
+/// synchronous APPROVED (contract §6). The next poll tells what the fold says.
+fn standing_right_after(recorded: &Recorded, imported: &Applicant) -> Standing {
     let before = recorded.before.at(recorded.known_at);
+    let is_overtaken = recorded.before.applicant_id.as_ref() == Some(&imported.id);
     match before.status {
-        Status::Approved | Status::OnHold | Status::Rejected | Status::Pending => before,
-        Status::NotStarted | Status::ResubmissionRequired => Standing {
-            status: Status::Pending,
-            updated_at: recorded.known_at,
-            lapsed: before.lapsed,
-        },
+        Status::Approved | Status::OnHold if !is_overtaken => before,
+        Status::Pending | Status::Rejected => before,
+        Status::Approved | Status::OnHold | Status::NotStarted | Status::ResubmissionRequired => {
+            Standing {
+                status: Status::Pending,
+                updated_at: recorded.known_at,
+                lapsed: before.lapsed,
+            }
+        }
     }
 }
 
@@ -121,18 +125,11 @@ fn is_final(failure: &Failure) -> bool {
     matches!(failure, Failure::ShareTokenInvalid(_))
 }
 
-/// Whether the same token was on its way before, and no answer was ever committed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    First,
-    Resumed,
-}
-
 fn ask_sumsub(
     appliance: &Appliance,
     subject: &OrganizationId,
     token: &ShareToken,
-    attempt: Attempt,
+    attempt: ImportAttempt,
 ) -> Result<Applicant, Failure> {
     let (sumsub, mode) = (&appliance.sumsub, appliance.rules.import_mode);
     let mut answer = sumsub.import(mode, &token.0, Some(subject.as_str()));
@@ -145,7 +142,7 @@ fn ask_sumsub(
         Ok(ImportAnswer::ExternalIdTaken) => {
             Err(SumsubError::Unreadable("conflict without an external id".to_owned()).into())
         }
-        Err(SumsubError::ShareToken(reason)) if attempt == Attempt::Resumed => {
+        Err(SumsubError::ShareToken(reason)) if attempt != ImportAttempt::First => {
             lost_applicant(appliance, subject)?.ok_or(Failure::ShareTokenInvalid(reason))
         }
         Err(SumsubError::Outage(what)) => {

@@ -216,14 +216,6 @@ fn record(
     if recorded.changed() {
         return Ok(Outcome::Changed);
     }
-    let is_audit_link = || {
-        Ok::<_, Failure>(tx.facts(of)?.iter().any(|it| {
-            it.fact.event == Event::ImportAccepted && it.fact.applicant_id == webhook.applicant_id
-        }))
-    };
-    let is_heeded = match &recorded.after.applicant_id {
-        Some(current) => Some(current) == webhook.applicant_id.as_ref(),
-        None => !is_audit_link()?,
-    };
+    let is_heeded = recorded.after.applicant_id == webhook.applicant_id;
     Ok(if is_heeded { Outcome::NoChange } else { Outcome::NotCurrentApplicant })
 }

@@ -11,8 +11,11 @@
 
 mod authorizations;
 mod http_attack;
+mod imports;
 mod layers;
 mod organizations;
 mod register;
 mod rig;
+mod sessions;
+mod sumsub;
 mod webhooks;

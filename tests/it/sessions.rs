@@ -1,0 +1,317 @@
+//! Sessions: the main job end to end, the same applicant each time, and a provider that fails.
+
+use serde_json::{Value, json};
+
+use crate::rig::{Broker, Setup};
+use crate::sumsub::{World, kind};
+use countersign::sim::{ApplicantCreation, DeliveryMode, RequestLimit, Settings};
+use countersign::usecase::decide::Decision;
+
+const VERIFICATION: &str = "/v1/organizations/verification";
+
+fn customer(world: &World, kind: &str) -> (Broker, String) {
+    let broker = world.rig.broker();
+    let customer = world.rig.customer(&broker, kind);
+    (broker, customer)
+}
+
+#[test]
+fn a_broker_verifies_a_customer_end_to_end() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "BUSINESS");
+    let rig = &world.rig;
+    let gated = || rig.get("/v1/organizations", &broker.key, Some(&customer));
+    assert_eq!(gated().refusal(), (403, "authorization_required"));
+
+    // The guide's first call, and its answer field for field.
+    let session = rig.start_session(&broker.key, Some(&customer));
+    assert_eq!(session.status, 200, "{session:?}");
+    assert_eq!(session.body.as_object().unwrap().len(), 3);
+    assert_eq!(session.text("/object"), "verification_session");
+    assert!(session.text("/accessToken").starts_with("_act-sbx-jwt-"));
+    assert!(session.text("/url").starts_with(&format!("{}/websdk/p/sbx_", world.sumsub_url)));
+    assert_eq!(rig.status(&broker.key, &customer), "PENDING");
+
+    // The company is on hold until its people pass; then Sumsub says GREEN.
+    let company = world.applicant(&customer);
+    world.play(&company, "submit");
+    assert_eq!(rig.status(&broker.key, &customer), "ON_HOLD");
+    let people: Vec<String> = world.control("GET", "/applicants", &Value::Null)["applicants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| !it["memberOf"].is_null())
+        .map(|it| it["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(people.len(), 1);
+    world.play(&people[0], "approve");
+    if rig.status(&broker.key, &customer) != "APPROVED" {
+        world.play(&company, "approve");
+    }
+
+    let poll = rig.get(VERIFICATION, &broker.key, Some(&customer));
+    assert_eq!(
+        poll.body,
+        json!({"object": "organization_verification", "status": "APPROVED", "type": "BUSINESS",
+            "updatedAt": poll.text("/updatedAt")})
+    );
+    assert_eq!(gated().refusal(), (403, "authorization_required"), "the LOA is not signed yet");
+    rig.sign(&customer, &broker.id);
+    assert_eq!(gated().status, 200);
+}
+
+#[test]
+fn every_session_is_the_same_applicant_with_a_fresh_token() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+
+    let first = world.rig.start_session(&broker.key, Some(&customer));
+    let second = world.rig.start_session(&broker.key, Some(&customer));
+
+    assert_ne!(first.text("/accessToken"), second.text("/accessToken"));
+    world.applicant(&customer);
+    let opened = world.control("POST", "/sdk/open", &json!({"token": second.text("/accessToken")}));
+    assert_eq!(opened["userId"], customer);
+    assert_eq!(opened["levelName"], "kyc-level");
+}
+
+#[test]
+fn an_empty_object_is_no_body_and_anything_else_is_refused() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    let post = |body: &Value| world.rig.post(VERIFICATION, &broker.key, Some(&customer), body);
+
+    assert_eq!(post(&json!({"lang": "en"})).refusal(), (400, "validation_error"));
+    assert!(world.applicants(&customer).is_empty(), "a refused request never reaches Sumsub");
+    assert_eq!(post(&json!({})).status, 200);
+}
+
+#[test]
+fn concurrent_sessions_of_one_organization_make_one_applicant() {
+    let world = World::with(
+        Settings { applicant_creation: ApplicantCreation::ByApi, ..kind() },
+        Setup::default(),
+    );
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| world.rig.start_session(&broker.key, Some(&customer)).status))
+            .collect();
+        calls.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+
+    assert_eq!(statuses, [200; 8]);
+    world.applicant(&customer);
+    assert_eq!(world.rig.status(&broker.key, &customer), "PENDING");
+}
+
+#[test]
+fn a_session_brings_a_customer_back_to_the_failing_step() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.rig.start_session(&broker.key, Some(&customer));
+    let applicant = world.applicant(&customer);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "retry");
+    assert_eq!(world.rig.status(&broker.key, &customer), "RESUBMISSION_REQUIRED");
+
+    world.rig.advance(1000);
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+
+    assert_eq!(world.rig.status(&broker.key, &customer), "PENDING");
+    assert_eq!(world.applicant(&customer), applicant);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED");
+}
+
+#[test]
+fn a_session_on_approved_or_on_hold_gives_a_token_and_moves_nothing() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.rig.start_session(&broker.key, Some(&customer));
+    let applicant = world.applicant(&customer);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    let before = world.rig.get(VERIFICATION, &broker.key, Some(&customer)).body;
+    world.rig.advance(1000);
+
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+    assert_eq!(world.rig.get(VERIFICATION, &broker.key, Some(&customer)).body, before);
+    world.rig.decide(&customer, Decision::Hold).unwrap();
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+    assert_eq!(world.rig.status(&broker.key, &customer), "ON_HOLD");
+}
+
+#[test]
+fn an_organization_verifies_itself_without_the_header() {
+    let world = World::new();
+    let broker = world.rig.broker();
+
+    assert_eq!(world.rig.start_session(&broker.key, None).status, 200);
+
+    assert_eq!(world.rig.get(VERIFICATION, &broker.key, None).text("/status"), "PENDING");
+    world.applicant(&broker.id);
+}
+
+#[test]
+fn an_approved_applicant_that_sumsub_resets_must_submit_again() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.rig.start_session(&broker.key, Some(&customer));
+    let applicant = world.applicant(&customer);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+
+    world.play(&applicant, "reset");
+
+    assert_eq!(world.rig.status(&broker.key, &customer), "RESUBMISSION_REQUIRED");
+}
+
+#[test]
+fn an_expired_document_at_sumsub_and_a_name_on_a_list_take_the_approval_away() {
+    let world = World::new();
+    for (action, status) in [("expire-document", "RESUBMISSION_REQUIRED"), ("aml-hit", "ON_HOLD")] {
+        let (broker, customer) = customer(&world, "INDIVIDUAL");
+        world.rig.start_session(&broker.key, Some(&customer));
+        let applicant = world.applicant(&customer);
+        world.play(&applicant, "submit");
+        world.play(&applicant, "approve");
+        assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED");
+
+        world.play(&applicant, action);
+
+        assert_eq!(world.rig.status(&broker.key, &customer), status, "{action}");
+    }
+}
+
+#[test]
+fn a_nasty_sumsub_that_duplicates_and_swaps_ends_in_the_same_statuses() {
+    for seed in 1..6 {
+        let settings = Settings { nasty: true, seed, ..kind() };
+        let world = World::with(settings, Setup::default());
+        let (broker, customer) = customer(&world, "INDIVIDUAL");
+        world.rig.start_session(&broker.key, Some(&customer));
+        let applicant = world.applicant(&customer);
+        for action in ["submit", "retry", "submit", "hold", "approve"] {
+            world.rig.advance(1000);
+            world.control("POST", &format!("/applicants/{applicant}/{action}"), &json!({}));
+        }
+        for _ in 0..4 {
+            world.rig.advance(1000);
+            world.deliver();
+        }
+
+        assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED", "seed {seed}");
+    }
+}
+
+#[test]
+fn a_dead_sumsub_fails_sessions_and_nothing_else() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    for fault in [
+        json!({"path": "/resources", "count": 9, "status": 500}),
+        json!({"path": "/resources", "count": 9, "status": 429}),
+        json!({"path": "/resources", "count": 9, "status": 401}),
+        json!({"path": "/resources", "count": 9, "truncate": true}),
+        json!({"path": "/resources", "count": 9, "close": true}),
+        json!({"path": "/resources/applicants", "count": 9, "status": 404}),
+    ] {
+        world.fault(&fault);
+
+        let answer = world.rig.start_session(&broker.key, Some(&customer));
+
+        assert_eq!(answer.refusal(), (502, "provider_unavailable"), "{fault}");
+        assert_eq!(world.rig.status(&broker.key, &customer), "NOT_STARTED");
+        world.control("DELETE", "/faults", &Value::Null);
+    }
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+    world.applicant(&customer);
+}
+
+#[test]
+fn a_passing_fault_is_repeated_and_not_noticed() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    for fault in [
+        json!({"path": "/resources/applicants", "count": 2, "status": 503}),
+        json!({"path": "/resources/accessTokens", "count": 2, "status": 429, "retryAfter": 1}),
+        json!({"path": "/resources/sdkIntegrations", "count": 1, "close": true}),
+    ] {
+        world.fault(&fault);
+        assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200, "{fault}");
+    }
+    world.applicant(&customer);
+}
+
+#[test]
+fn a_wait_that_sumsub_asks_for_and_we_do_not_have_is_passed_on() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.fault(&json!({"path": "/resources", "count": 1, "status": 429, "retryAfter": 30}));
+
+    let answer = world.rig.start_session(&broker.key, Some(&customer));
+
+    assert_eq!(answer.refusal(), (502, "provider_unavailable"));
+    assert_eq!(answer.header("Retry-After"), Some("30"));
+}
+
+#[test]
+fn a_hanging_sumsub_takes_its_permits_and_polls_go_on() {
+    let world = World::with(kind(), Setup { permits: 1, ..Setup::default() });
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.fault(&json!({"path": "/resources", "count": 2, "hangMs": 60_000}));
+
+    std::thread::scope(|scope| {
+        let session = || world.rig.start_session(&broker.key, Some(&customer));
+        let (one, other) = (scope.spawn(session), scope.spawn(session));
+        for _ in 0..50 {
+            assert_eq!(world.rig.status(&broker.key, &customer), "NOT_STARTED");
+        }
+
+        let (one, other) = (one.join().unwrap(), other.join().unwrap());
+        let mut refusals = [one.refusal(), other.refusal()];
+        refusals.sort_unstable();
+        assert_eq!(refusals, [(502, "provider_unavailable"), (503, "server_busy")]);
+        let busy = if one.status == 503 { &one } else { &other };
+        assert_eq!(busy.header("Retry-After"), Some("1"));
+    });
+}
+
+#[test]
+fn we_stay_inside_sumsubs_limits_on_our_own() {
+    let world = World::with(
+        Settings { request_limit: RequestLimit::Sumsub, delivery: DeliveryMode::Manual, ..kind() },
+        Setup::default(),
+    );
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+
+    // The clock stands still, so these are all in one window of 5 s: 3 POSTs, then 2 each.
+    let answers: Vec<_> =
+        (0..30).map(|_| world.rig.start_session(&broker.key, Some(&customer))).collect();
+
+    let served = answers.iter().filter(|it| it.status == 200).count();
+    assert_eq!(served, 24, "50 POSTs are 1 + 24 × 2, and one more");
+    assert!(answers.iter().filter(|it| it.status != 200).all(|it| it.status == 502));
+    world.rig.advance(5_001);
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+}
+
+#[test]
+fn an_applicant_that_was_deactivated_is_told_as_the_providers_failure() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.rig.start_session(&broker.key, Some(&customer));
+    let applicant = world.applicant(&customer);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    let mut event = json!({"applicantId": applicant, "type": "applicantDeactivated",
+        "externalUserId": customer, "sandboxMode": true, "reviewStatus": "completed"});
+    event["createdAtMs"] = json!(crate::rig::sumsub_instant(world.rig.now()));
+
+    assert_eq!(world.rig.deliver(&event).status, 200);
+
+    assert_eq!(world.rig.status(&broker.key, &customer), "RESUBMISSION_REQUIRED");
+}

@@ -1,0 +1,141 @@
+//! A simulated Sumsub beside a rig: real sockets, real signatures, webhooks sent when a test says so.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use countersign::http::Request;
+use countersign::http::server;
+use countersign::sim::serve::{Ports, serve};
+use countersign::sim::{DeliveryMode, RequestLimit, Settings, Simulator, TenantId};
+use countersign::sumsub::ImportMode;
+use serde_json::{Value, json};
+
+use crate::rig::{Directory, Rig, START_MS, Setup, WEBHOOK_SECRET};
+
+/// A rig whose Sumsub is a simulator.
+pub(crate) struct World {
+    pub(crate) rig: Rig,
+    pub(crate) simulator: Arc<Simulator>,
+    ports: Option<Ports>,
+    pub(crate) sumsub_url: String,
+}
+
+/// Settings of a simulator that does just what a test tells it.
+pub(crate) fn kind() -> Settings {
+    Settings {
+        nasty: false,
+        delivery: DeliveryMode::Manual,
+        webhook_secret: Some(WEBHOOK_SECRET.to_owned()),
+        reuse_review_ms: 0,
+        request_limit: RequestLimit::Off,
+        ..Settings::default()
+    }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(kind(), Setup::default())
+    }
+
+    pub(crate) fn with(settings: Settings, setup: Setup) -> Self {
+        let clock_ms = Arc::new(AtomicI64::new(START_MS));
+        let clock = {
+            let clock_ms = Arc::clone(&clock_ms);
+            Arc::new(move || clock_ms.load(Ordering::SeqCst))
+        };
+        let simulator = Simulator::new(settings, clock).unwrap();
+        let listen = || server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let ports = serve(&simulator, listen(), listen()).unwrap();
+        let sumsub_url = format!("http://{}", ports.api_address());
+        simulator.set_base_url(&sumsub_url).unwrap();
+        let credentials = simulator.credentials(TenantId::Recipient);
+        let setup = Setup {
+            sumsub_url: sumsub_url.clone(),
+            app_token: credentials.app_token,
+            secret_key: credentials.secret_key,
+            ..setup
+        };
+        let rig = Rig::start(Directory::new(), clock_ms, setup);
+        simulator.set_webhook_url(&format!("{}/webhooks/sumsub", rig.url)).unwrap();
+        Self { rig, simulator, ports: Some(ports), sumsub_url }
+    }
+
+    pub(crate) fn copying() -> Self {
+        Self::with(kind(), Setup { import_mode: ImportMode::Copy, ..Setup::default() })
+    }
+
+    /// A call to the simulator's control port.
+    pub(crate) fn control(&self, method: &str, target: &str, body: &Value) -> Value {
+        let response = self.simulator.control(&Request {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: if body.is_null() { Vec::new() } else { body.to_string().into_bytes() },
+            peer: None,
+        });
+        let text = String::from_utf8_lossy(&response.body).into_owned();
+        assert!(response.status < 300, "{method} {target}: {} {text}", response.status);
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    }
+
+    /// The ids of the applicants of an external id, or of all of ours.
+    pub(crate) fn applicants(&self, external_user_id: &str) -> Vec<String> {
+        let target = format!("/applicants?externalUserId={external_user_id}");
+        let found = self.control("GET", &target, &Value::Null);
+        found["applicants"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["id"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The one applicant of an organization.
+    pub(crate) fn applicant(&self, organization: &str) -> String {
+        let mut found = self.applicants(organization);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    /// Plays the customer or Sumsub's reviewer on an applicant, and delivers what follows.
+    pub(crate) fn play(&self, applicant: &str, action: &str) {
+        self.rig.advance(1000);
+        self.control("POST", &format!("/applicants/{applicant}/{action}"), &json!({}));
+        self.deliver();
+    }
+
+    /// Has every webhook that is due delivered, and tells how many were.
+    pub(crate) fn deliver(&self) -> usize {
+        let attempts = self.simulator.deliver_due();
+        for attempt in &attempts {
+            assert_eq!(attempt.outcome, Ok(200), "{attempt:?}");
+        }
+        attempts.len()
+    }
+
+    /// A share token of a donor that the partner has approved.
+    pub(crate) fn share_token(&self) -> String {
+        let donor = self.control(
+            "POST",
+            "/partner/applicants",
+            &json!({"firstName": "Grace", "lastName": "Hopper"}),
+        );
+        let token =
+            self.control("POST", "/partner/share-token", &json!({"applicantId": donor["id"]}));
+        token["token"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn fault(&self, fault: &Value) {
+        self.control("POST", "/faults", fault);
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.simulator.stop();
+        if let Some(ports) = self.ports.take() {
+            ports.stop(Duration::from_secs(5));
+        }
+    }
+}
