@@ -152,6 +152,7 @@ CREATE TABLE authorization (
 CREATE UNIQUE INDEX authorization_live ON authorization (granting, authorized, type)
   WHERE status IN ('PENDING', 'ACTIVE');
 CREATE INDEX authorization_by_granting ON authorization (granting, authorization_id);
+CREATE INDEX authorization_by_parties ON authorization (granting, authorized, authorization_id);
 CREATE INDEX authorization_by_authorized ON authorization (authorized, authorization_id);
 
 -- RECORD. What happened to an LOA.

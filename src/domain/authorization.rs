@@ -76,6 +76,64 @@ impl Authorization {
     }
 }
 
+/// What happened to one of the LOAs between two organizations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorizationEvent {
+    /// It was issued, to be signed.
+    Issued,
+    /// The granter signed.
+    Signed,
+    /// A party took it back.
+    Revoked,
+}
+
+impl AuthorizationEvent {
+    /// Reads the register's word.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "issued" => Some(Self::Issued),
+            "signed" => Some(Self::Signed),
+            "revoked" => Some(Self::Revoked),
+            _ => None,
+        }
+    }
+
+    /// The register's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Signed => "signed",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// A recorded event of an LOA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthorizationFact {
+    /// The order of recording.
+    pub sequence: i64,
+    /// What happened.
+    pub event: AuthorizationEvent,
+    /// When we knew it: from then on it counts.
+    pub known_at: Timestamp,
+}
+
+/// The LOA between two organizations as it was known at `at`: the newest one's status, and the fact
+/// that put it there. `facts` are those of every LOA from the one to the other, in order.
+pub fn known_at(
+    facts: &[AuthorizationFact],
+    at: Timestamp,
+) -> Option<(AuthorizationStatus, AuthorizationFact)> {
+    let last = facts.iter().filter(|it| it.known_at <= at).max_by_key(|it| it.sequence)?;
+    let status = match last.event {
+        AuthorizationEvent::Issued => AuthorizationStatus::Pending,
+        AuthorizationEvent::Signed => AuthorizationStatus::Active,
+        AuthorizationEvent::Revoked => AuthorizationStatus::Revoked,
+    };
+    Some((status, *last))
+}
+
 /// What a call on behalf of a customer wants: each asks another strength of the LOA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {

@@ -119,12 +119,23 @@ impl Verification {
     /// Replays every fact in the order of recording, as the register did. The result equals the
     /// stored row, or the row is wrong.
     pub fn rebuild(created_at: Timestamp, facts: &[Fact]) -> Self {
+        let unchanged = Self::new(created_at);
+        Self::history(created_at, facts).pop().map_or(unchanged, |(_, verification)| verification)
+    }
+
+    /// The verification after each fact, in the order of recording.
+    pub fn history(created_at: Timestamp, facts: &[Fact]) -> Vec<(Fact, Self)> {
         let mut known = facts.to_vec();
         known.sort_by_key(|it| it.sequence);
-        (1..=known.len()).fold(Self::new(created_at), |so_far, count| {
+        let mut so_far = Self::new(created_at);
+        let mut steps = Vec::new();
+        for count in 1..=known.len() {
             let prefix = known.get(..count).unwrap_or_default();
-            prefix.last().map_or(so_far.clone(), |last| so_far.after(prefix, last.known_at))
-        })
+            let Some(last) = prefix.last() else { continue };
+            so_far = so_far.after(prefix, last.known_at);
+            steps.push((last.clone(), so_far.clone()));
+        }
+        steps
     }
 }
 

@@ -2,7 +2,9 @@
 
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
-use crate::domain::authorization::{AUTHORIZATION_TYPE, Authorization, AuthorizationStatus};
+use crate::domain::authorization::{
+    AUTHORIZATION_TYPE, Authorization, AuthorizationEvent, AuthorizationFact, AuthorizationStatus,
+};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{Reader, StoreError, Tx};
@@ -129,6 +131,28 @@ impl Reader<'_> {
                     ":limit": filter.limit,
                 },
                 |row| Ok(from_row(row)),
+            )?
+            .map(|row| row?)
+            .collect()
+    }
+
+    /// Everything that happened to the LOAs by which `granting` let or lets `authorized` act.
+    pub fn authorization_facts(
+        &self,
+        granting: &OrganizationId,
+        authorized: &OrganizationId,
+    ) -> Result<Vec<AuthorizationFact>, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT e.sequence, e.event, e.known_at_ms
+                 FROM authorization AS a
+                 JOIN authorization_event AS e ON e.authorization_id = a.authorization_id
+                 WHERE a.granting = :granting AND a.authorized = :authorized
+                 ORDER BY e.sequence",
+            )?
+            .query_map(
+                named_params! {":granting": granting.as_str(), ":authorized": authorized.as_str()},
+                |row| Ok(fact_from_row(row)),
             )?
             .map(|row| row?)
             .collect()
@@ -261,5 +285,14 @@ fn from_row(row: &Row<'_>) -> Result<Authorization, StoreError> {
         revoked_reason: row.get("revoked_reason")?,
         created_at: Timestamp::from_ms(row.get("created_at_ms")?),
         updated_at: Timestamp::from_ms(row.get("updated_at_ms")?),
+    })
+}
+
+fn fact_from_row(row: &Row<'_>) -> Result<AuthorizationFact, StoreError> {
+    Ok(AuthorizationFact {
+        sequence: row.get("sequence")?,
+        event: AuthorizationEvent::parse(&row.get::<_, String>("event")?)
+            .ok_or(StoreError::Corrupt("authorization event"))?,
+        known_at: Timestamp::from_ms(row.get("known_at_ms")?),
     })
 }

@@ -6,6 +6,7 @@ pub mod authenticate;
 pub mod authorizations;
 pub mod create_organization;
 pub mod decide;
+pub mod explain;
 pub mod import_verification;
 pub mod keys;
 pub mod receive_webhook;
