@@ -17,12 +17,15 @@ const LINK_TTL_S: i64 = 1800;
 /// The default life of a share token ("Copy applicant", stated).
 const SHARE_TTL_S: i64 = 1200;
 
+/// How many SDK tokens are minted between two sweeps of the expired ones: a load test mints many.
+const SWEEP_EVERY: usize = 1024;
+
 /// `POST /resources/accessTokens/sdk`.
 pub(super) fn sdk_token(world: &mut World, call: &Call<'_>) -> Answer {
     let body = call.object()?;
     let ttl_s = life(body.get("ttlInSecs"), SDK_TTL_S)?;
     let names = (call::required_text(&body, "userId")?, call::required_text(&body, "levelName")?);
-    let pass = pass(world, call, names, (ttl_s, &body))?;
+    let pass = new_pass(world, call, names, (ttl_s, &body))?;
     mint_sdk(world, pass)
 }
 
@@ -30,17 +33,21 @@ pub(super) fn sdk_token(world: &mut World, call: &Call<'_>) -> Answer {
 pub(super) fn sdk_token_by_query(world: &mut World, call: &Call<'_>) -> Answer {
     let ttl_s = life(call.query("ttlInSecs").map(Value::from).as_ref(), SDK_TTL_S)?;
     let names = (call.required_query("userId")?, call.required_query("levelName")?);
-    let pass = pass(world, call, names, (ttl_s, &Value::Null))?;
+    let pass = new_pass(world, call, names, (ttl_s, &Value::Null))?;
     mint_sdk(world, pass)
 }
 
 /// Minting for a known user resumes the same applicant and resets nothing (stated).
 fn mint_sdk(world: &mut World, pass: Pass) -> Answer {
     world.applicant_of(&pass, ApplicantCreation::OnMint)?;
-    let is_sandbox = world.tenant(pass.tenant).is_sandbox();
+    let environment = world.tenant(pass.tenant).environment();
     let base_url = world.settings.base_url.clone();
-    let token = token::mint_sdk(&mut world.random, is_sandbox, &base_url);
+    let token = token::mint_sdk(&mut world.random, environment, &base_url);
     let reply = Reply::ok(json!({ "token": token, "userId": pass.user_id }));
+    if world.sdk_tokens.len() % SWEEP_EVERY == SWEEP_EVERY - 1 {
+        let now_ms = world.now_ms;
+        world.sdk_tokens.retain(|_, it| now_ms < it.expires_at_ms);
+    }
     world.sdk_tokens.insert(token, pass);
     Ok(reply)
 }
@@ -55,7 +62,7 @@ pub(super) fn link(world: &mut World, call: &Call<'_>) -> Answer {
         None => format!("level-{}", world.random.uuid()),
     };
     let names = (user_id.as_str(), call::required_text(&body, "levelName")?);
-    let pass = pass(world, call, names, (ttl_s, &body))?;
+    let pass = new_pass(world, call, names, (ttl_s, &body))?;
     let id = mint_link(world, pass);
     Ok(Reply::ok(json!({ "url": format!("{}/websdk/p/{id}", world.settings.base_url) })))
 }
@@ -70,19 +77,19 @@ pub(super) fn link_by_level(world: &mut World, call: &Call<'_>, level: &str) -> 
         Some(id) => id.to_owned(),
         None => format!("level-{}", world.random.uuid()),
     };
-    let pass = pass(world, call, (&user_id, level), (ttl_s, &body))?;
+    let pass = new_pass(world, call, (&user_id, level), (ttl_s, &body))?;
     let id = mint_link(world, pass);
     Ok(Reply::ok(json!({ "url": format!("{}/idensic/l/#/{id}", world.settings.base_url) })))
 }
 
 fn mint_link(world: &mut World, pass: Pass) -> String {
-    let is_sandbox = world.tenant(pass.tenant).is_sandbox();
-    let id = token::mint_link_id(&mut world.random, is_sandbox);
+    let environment = world.tenant(pass.tenant).environment();
+    let id = token::mint_link_id(&mut world.random, environment);
     world.links.insert(id.clone(), pass);
     id
 }
 
-fn pass(
+fn new_pass(
     world: &World,
     call: &Call<'_>,
     (user_id, level): (&str, &str),
@@ -93,11 +100,11 @@ fn pass(
         body.get("applicantIdentifiers").and_then(|it| call::text(it, name)).map(str::to_owned)
     };
     let redirect = body.get("redirect").filter(|it| it.is_object()).map(|it| {
-        let word = |name: &str| call::text(it, name).map(str::to_owned);
+        let address = |name: &str| call::text(it, name).map(str::to_owned);
         Redirect {
-            success_url: word("successUrl"),
-            reject_url: word("rejectUrl"),
-            sign_key: word("signKey"),
+            success_url: address("successUrl"),
+            reject_url: address("rejectUrl"),
+            sign_key: address("signKey"),
         }
     });
     Ok(Pass {
@@ -108,6 +115,7 @@ fn pass(
         phone: identifier("phone"),
         expires_at_ms: world.now_ms.saturating_add(ttl_s.saturating_mul(1000)),
         redirect,
+        is_opened: false,
     })
 }
 
@@ -156,8 +164,8 @@ pub(super) fn mint_share(
             format!("Client {for_client_id} is not in the list of partners"),
         ));
     }
-    let (is_sandbox, base_url) = (tenant.is_sandbox(), world.settings.base_url.clone());
-    let (token, jti) = token::mint_share(&mut world.random, is_sandbox, &base_url);
+    let (environment, base_url) = (tenant.environment(), world.settings.base_url.clone());
+    let (token, jti) = token::mint_share(&mut world.random, environment, &base_url);
     world.share_tokens.insert(
         token.clone(),
         ShareToken {

@@ -64,6 +64,7 @@ fn route(world: &mut World, call: &Call<'_>) -> Answer {
             administration::change_webhook(world, call)
         }
         ("POST", ["inspectionCallbacks", "testDigest"]) => administration::test_digest(call),
+        ("GET", ["auditTrailEvents"]) => Ok(administration::audit_trail()),
         _ => Err(not_routed(call)),
     }
 }

@@ -141,7 +141,7 @@ pub(super) enum Refused {
 /// The review block.
 #[derive(Clone, Debug)]
 pub(super) struct Review {
-    pub(super) review_id: String,
+    pub(super) id: String,
     pub(super) attempt_id: String,
     pub(super) attempt_count: i64,
     pub(super) status: ReviewStatus,
@@ -238,7 +238,7 @@ pub(super) struct Applicant {
     pub(super) key: String,
     pub(super) tenant: TenantId,
     pub(super) external_user_id: String,
-    pub(super) applicant_type: ApplicantType,
+    pub(super) kind: ApplicantType,
     pub(super) level: String,
     pub(super) created_at_ms: i64,
     /// `email`, `phone`, `lang`, `sourceKey`, `metadata`, `questionnaires` as they were sent.
@@ -268,7 +268,8 @@ pub(super) struct Applicant {
 pub(super) struct Document {
     /// `IDENTITY`, `SELFIE`, `COMPANY`.
     pub(super) set: String,
-    pub(super) document_type: String,
+    /// `PASSPORT`, `SELFIE`, `COMPANY_DOC`, …
+    pub(super) kind: String,
     pub(super) country: String,
     pub(super) image_id: i64,
 }

@@ -56,10 +56,10 @@ fn information(
     world: &mut World,
     call: &Call<'_>,
     id: &str,
-    block: fn(&mut Applicant) -> &mut Map<String, Value>,
+    of: fn(&mut Applicant) -> &mut Map<String, Value>,
 ) -> Answer {
     let body = call.object()?;
-    let block = block(world.applicant_mut(call.tenant, id)?);
+    let block = of(world.applicant_mut(call.tenant, id)?);
     for (name, value) in body.as_object().into_iter().flatten() {
         block.insert(name.clone(), value.clone());
     }
@@ -69,12 +69,12 @@ fn information(
 }
 
 /// `PATCH …/{id}/presence/deactivated` or `activated`; refused while a check runs (stated).
-pub(super) fn presence(world: &mut World, call: &Call<'_>, (id, word): (&str, &str)) -> Answer {
+pub(super) fn presence(world: &mut World, call: &Call<'_>, (id, target): (&str, &str)) -> Answer {
     let applicant = world.applicant_mut(call.tenant, id)?;
     if matches!(applicant.review.status, ReviewStatus::Pending | ReviewStatus::Queued) {
         return Err(Failure::plain(409, "Applicant is being checked"));
     }
-    let (presence, event) = match word {
+    let (presence, event) = match target {
         "deactivated" => (Presence::Deactivated, Event::Deactivated),
         "activated" => (Presence::Active, Event::Activated),
         _ => return Err(Failure::invalid("presence is neither activated nor deactivated")),
@@ -101,15 +101,15 @@ pub(super) fn add_document(world: &mut World, call: &Call<'_>, id: &str) -> Answ
     }
     let metadata = multipart_metadata(call.body)
         .ok_or_else(|| Failure::invalid("Required part 'metadata' is not present"))?;
-    let document_type = call::required_text(&metadata, "idDocType")?;
-    let set = match document_type {
+    let kind = call::required_text(&metadata, "idDocType")?;
+    let set = match kind {
         "SELFIE" => "SELFIE",
         "COMPANY_DOC" => "COMPANY",
         _ => "IDENTITY",
     };
     applicant.documents.push(Document {
         set: set.to_owned(),
-        document_type: document_type.to_owned(),
+        kind: kind.to_owned(),
         country: call::text(&metadata, "country").unwrap_or_default().to_owned(),
         image_id,
     });

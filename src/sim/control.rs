@@ -9,16 +9,17 @@ use super::event::{Event, Trap, Trick};
 use super::failure::Failure;
 use super::fault::{Fault, FaultKind};
 use super::tenant::TenantId;
-use super::world::World;
+use super::world::{Planned, World};
 use super::{access, decision, moment, page, render};
 use crate::http::Request;
 use serde_json::{Value, json};
 
-const CALLS: [&str; 21] = [
+const CALLS: [&str; 22] = [
     "GET  /",
     "GET  /state",
     "GET  /applicants?externalUserId=&tenant=",
-    "POST /applicants/{id}/submit|approve|hold|reset|recheck|expire-document",
+    "POST /applicants/{id}/submit|approve|hold|reset|recheck",
+    "POST /applicants/{id}/expire-document {inMs?}",
     "POST /applicants/{id}/reject|retry   {rejectLabels?, moderationComment?, clientComment?}",
     "POST /applicants/{id}/aml-hit        {final?: bool}",
     "POST /applicants/{id}/await-user|await-service",
@@ -30,7 +31,7 @@ const CALLS: [&str; 21] = [
     "POST /traps                          {tricks: [..], count?, type?}",
     "DELETE /traps",
     "POST /events                         {body: any | raw: text, type?, tenant?, tricks?}",
-    "POST /faults  {path, count?, status?, retryAfter? | hangMs? | close? | truncate?}",
+    "POST /faults   {path, count?, status, retryAfter?, body?} or hangMs, close or truncate",
     "DELETE /faults",
     "POST /clock                          {offsetMs}",
     "GET  /deliveries",
@@ -139,7 +140,7 @@ fn summary(world: &World, it: &Applicant) -> Value {
         "id": it.id,
         "tenant": it.tenant.as_str(),
         "externalUserId": it.external_user_id,
-        "type": it.applicant_type.as_str(),
+        "type": it.kind.as_str(),
         "levelName": it.level,
         "memberOf": it.member_of,
         "copyOf": it.copy_of,
@@ -149,13 +150,13 @@ fn summary(world: &World, it: &Applicant) -> Value {
 
 fn find(world: &World, request: &Request) -> Answer {
     let query = call::pairs(request.query().unwrap_or_default());
-    let word = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, it)| it.as_str());
-    let tenant = tenant(word("tenant"))?;
+    let given = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, it)| it.as_str());
+    let tenant = tenant(given("tenant"))?;
     let found: Vec<Value> = world
         .applicants
         .values()
         .filter(|it| it.tenant == tenant)
-        .filter(|it| word("externalUserId").is_none_or(|id| it.external_user_id == id))
+        .filter(|it| given("externalUserId").is_none_or(|id| it.external_user_id == id))
         .map(|it| summary(world, it))
         .collect();
     Ok(Reply::ok(json!({ "applicants": found })))
@@ -185,7 +186,13 @@ fn act(world: &mut World, (id, action): (&str, &str), body: &Value) -> Answer {
         }
         "reset" => world.restart(id, &Event::Reset),
         "recheck" => world.recheck(id),
-        "expire-document" => world.expire_document(id),
+        "expire-document" => match call::number(body.get("inMs")) {
+            Some(ms) => {
+                let at_ms = world.now_ms.saturating_add(ms);
+                world.agenda.push((at_ms, id.to_owned(), Planned::Expiry));
+            }
+            None => world.expire_document(id),
+        },
         "aml-hit" => aml_hit(world, id, body),
         "await-user" => wait(world, id, Step::AwaitUser, &Event::AwaitingUser),
         "await-service" => wait(world, id, Step::AwaitService, &Event::AwaitingService),
@@ -318,9 +325,11 @@ fn fault(world: &mut World, body: &Value) -> Answer {
     let status = call::number(body.get("status")).and_then(|it| u16::try_from(it).ok());
     let hang_ms = call::number(body.get("hangMs")).and_then(|it| u64::try_from(it).ok());
     let kind = match (status, hang_ms) {
-        (Some(status), _) if (200..600).contains(&status) => {
-            FaultKind::Status { status, retry_after_s: call::number(body.get("retryAfter")) }
-        }
+        (Some(status), _) if (200..600).contains(&status) => FaultKind::Status {
+            status,
+            retry_after_s: call::number(body.get("retryAfter")),
+            body: body.get("body").and_then(Value::as_str).map(str::to_owned),
+        },
         (None, Some(ms)) => FaultKind::Hang { ms },
         (None, None) if is_set("close") => FaultKind::Close,
         (None, None) if is_set("truncate") => FaultKind::Truncate,

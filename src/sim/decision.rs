@@ -5,6 +5,7 @@ use super::call::{self, Answer, Call, Reply};
 use super::event::Event;
 use super::failure::Failure;
 use super::render;
+use super::tenant::Environment;
 use super::world::World;
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub(super) fn move_to_level(world: &mut World, call: &Call<'_>, id: &str) -> Ans
     let name = call.required_query("name")?;
     let kind = world.level(name)?.applicant_type;
     let applicant = world.applicant_mut(call.tenant, id)?;
-    if applicant.applicant_type != kind {
+    if applicant.kind != kind {
         return Err(Failure::plain(400, format!("Level '{name}' is of another applicant type")));
     }
     let previous = std::mem::replace(&mut applicant.level, name.to_owned());
@@ -46,7 +47,7 @@ pub(super) fn pending(world: &mut World, call: &Call<'_>, id: &str) -> Answer {
 /// from init. On a production token the real error is unknown; here 403.
 pub(super) fn test_completed(world: &mut World, call: &Call<'_>, id: &str) -> Answer {
     world.applicant(call.tenant, id)?;
-    if !world.tenant(call.tenant).is_sandbox() {
+    if world.tenant(call.tenant).environment() == Environment::Production {
         return Err(Failure::plain(403, "Only available in the sandbox environment"));
     }
     let body = call.object()?;

@@ -4,6 +4,7 @@
 use super::applicant::{Applicant, ReviewResult};
 use super::json::Json;
 use super::moment;
+use super::tenant::Environment;
 
 /// The events this simulator fires by itself; any other can be sent raw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +135,7 @@ pub(super) struct Trap {
 /// The surroundings of an event.
 pub(super) struct Frame<'a> {
     pub(super) client_id: &'a str,
-    pub(super) is_sandbox: bool,
+    pub(super) environment: Environment,
     pub(super) correlation_id: &'a str,
     pub(super) created_at_ms: i64,
     pub(super) tricks: &'a [Trick],
@@ -146,7 +147,7 @@ pub(super) fn body(applicant: &Applicant, event: &Event, frame: &Frame<'_>) -> S
     let mut members = vec![
         ("applicantId", Json::text(&applicant.id)),
         ("inspectionId", Json::text(&applicant.inspection_id)),
-        ("applicantType", Json::text(applicant.applicant_type.as_str())),
+        ("applicantType", Json::text(applicant.kind.as_str())),
     ];
     if let Some(company) = &applicant.member_of {
         let company = Json::Object(vec![("applicantId", Json::text(company))]);
@@ -157,7 +158,7 @@ pub(super) fn body(applicant: &Applicant, event: &Event, frame: &Frame<'_>) -> S
     if let Event::LevelChanged { previous } = event {
         members.push(("previousLevelName", Json::text(previous)));
     }
-    let sandbox = frame.is_sandbox && !plays(Trick::SandboxFalse);
+    let sandbox = frame.environment == Environment::Sandbox && !plays(Trick::SandboxFalse);
     members.push(("sandboxMode", Json::Bool(sandbox)));
     members.push(("externalUserId", Json::text(&applicant.external_user_id)));
     members.push(("type", Json::text(event.type_name())));

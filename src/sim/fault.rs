@@ -4,9 +4,9 @@
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FaultKind {
-    /// Another status; `Retry-After` seconds if given. Whether Sumsub sends that header is
-    /// unknown, so both are possible.
-    Status { status: u16, retry_after_s: Option<i64> },
+    /// Another status; `Retry-After` seconds if given (whether Sumsub sends that header is
+    /// unknown), and another body if given: 401 and 403 were seen with an empty one.
+    Status { status: u16, retry_after_s: Option<i64>, body: Option<String> },
     /// The answer comes that much later.
     Hang { ms: u64 },
     /// The connection closes without an answer. The call is carried out, which is the worst case

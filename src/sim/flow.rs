@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::settings::ApplicantType;
 use super::tenant::TenantId;
 use super::token::Pass;
-use super::world::{Draft, World};
+use super::world::{Draft, Planned, World};
 use super::{ApplicantCreation, moment};
 use serde_json::{Value, json};
 
@@ -47,7 +47,7 @@ impl World {
                 "Applicant is deactivated",
             ));
         }
-        let kind = applicant.applicant_type;
+        let kind = applicant.kind;
         self.step(id, Step::Submit).map_err(refused)?;
         self.hand_in_documents(id);
         self.emit(id, &Event::Pending);
@@ -179,17 +179,17 @@ impl World {
     fn hand_in_documents(&mut self, id: &str) {
         let image_id = i64::try_from(self.random.next() >> 34).unwrap_or(1);
         let Some(applicant) = self.applicants.get_mut(id) else { return };
-        let sets: &[(&str, &str)] = match applicant.applicant_type {
+        let sets: &[(&str, &str)] = match applicant.kind {
             ApplicantType::Individual => &[("IDENTITY", "PASSPORT"), ("SELFIE", "SELFIE")],
             ApplicantType::Company => &[("COMPANY", "COMPANY_DOC")],
         };
         let country = applicant.fixed_info.get("country").and_then(Value::as_str);
         let country = country.unwrap_or("FRA").to_owned();
-        for ((set, document_type), offset) in sets.iter().zip(0_i64..) {
+        for ((set, kind), offset) in sets.iter().zip(0_i64..) {
             if !applicant.documents.iter().any(|it| it.set == *set) {
                 applicant.documents.push(Document {
                     set: (*set).to_owned(),
-                    document_type: (*document_type).to_owned(),
+                    kind: (*kind).to_owned(),
                     country: country.clone(),
                     image_id: image_id + offset,
                 });
@@ -198,7 +198,7 @@ impl World {
         for (name, value) in applicant.fixed_info.clone() {
             applicant.extracted.insert(name, value);
         }
-        if applicant.applicant_type == ApplicantType::Individual {
+        if applicant.kind == ApplicantType::Individual {
             // Ten years: the usual life of a passport.
             let valid_until = moment::date(self.now_ms + 315_576_000_000);
             applicant.extracted.insert(
@@ -208,22 +208,17 @@ impl World {
         }
     }
 
-    /// Lets every verdict fall that is due.
+    /// Lets everything happen that is due.
     pub(super) fn settle_agenda(&mut self) {
         let now_ms = self.now_ms;
         let (due, later): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.agenda).into_iter().partition(|(at, _, _)| *at <= now_ms);
         self.agenda = later;
-        for (_, id, step) in due {
-            match step {
-                Step::Complete(result) => self.complete(&id, result),
-                Step::Hold(result) => self.hold(&id, result),
-                Step::Submit
-                | Step::Precheck
-                | Step::Recheck
-                | Step::Restart
-                | Step::AwaitUser
-                | Step::AwaitService => {}
+        for (_, id, planned) in due {
+            match planned {
+                Planned::Verdict(result) => self.complete(&id, result),
+                Planned::Expiry if self.is_approved(&id) => self.expire_document(&id),
+                Planned::Expiry => {}
             }
         }
     }

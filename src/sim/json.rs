@@ -38,34 +38,41 @@ impl Json {
             Self::Null => out.push_str("null"),
             Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
             Self::Text(text) => out.push_str(&serde_json::Value::from(text.as_str()).to_string()),
-            Self::List(items) => {
-                // Arrays stay inline and do not deepen the indent of objects inside them.
-                out.push_str("[ ");
-                for (index, item) in items.iter().enumerate() {
-                    if index > 0 {
-                        out.push_str(", ");
-                    }
-                    item.print(out, depth);
-                }
-                out.push_str(if items.is_empty() { "]" } else { " ]" });
-            }
-            Self::Object(members) if members.is_empty() => out.push_str("{ }"),
-            Self::Object(members) => {
-                out.push('{');
-                for (index, (name, value)) in members.iter().enumerate() {
-                    out.push_str(if index > 0 { ",\n" } else { "\n" });
-                    out.push_str(&"  ".repeat(depth + 1));
-                    out.push('"');
-                    out.push_str(name);
-                    out.push_str("\" : ");
-                    value.print(out, depth + 1);
-                }
-                out.push('\n');
-                out.push_str(&"  ".repeat(depth));
-                out.push('}');
-            }
+            Self::List(items) => print_list(items, out, depth),
+            Self::Object(members) => print_object(members, out, depth),
         }
     }
+}
+
+/// Arrays stay inline and do not deepen the indent of objects inside them.
+fn print_list(items: &[Json], out: &mut String, depth: usize) {
+    out.push_str("[ ");
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        item.print(out, depth);
+    }
+    out.push_str(if items.is_empty() { "]" } else { " ]" });
+}
+
+fn print_object(members: &[(&'static str, Json)], out: &mut String, depth: usize) {
+    if members.is_empty() {
+        out.push_str("{ }");
+        return;
+    }
+    out.push('{');
+    for (index, (name, value)) in members.iter().enumerate() {
+        out.push_str(if index > 0 { ",\n" } else { "\n" });
+        out.push_str(&"  ".repeat(depth + 1));
+        out.push('"');
+        out.push_str(name);
+        out.push_str("\" : ");
+        value.print(out, depth + 1);
+    }
+    out.push('\n');
+    out.push_str(&"  ".repeat(depth));
+    out.push('}');
 }
 
 #[cfg(test)]

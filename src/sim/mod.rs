@@ -186,9 +186,12 @@ impl Simulator {
         };
         match fault {
             None => self.carry_out(request),
-            Some(FaultKind::Status { status, retry_after_s }) => {
+            Some(FaultKind::Status { status, retry_after_s, body }) => {
                 let failure = Failure::plain(status, "Simulated fault");
                 let mut response = failure.response(&self.world().correlation_id);
+                if let Some(body) = body {
+                    response.body = body.into_bytes();
+                }
                 if let Some(seconds) = retry_after_s {
                     response.headers.push(("Retry-After", seconds.to_string()));
                 }
@@ -290,20 +293,19 @@ impl Simulator {
             }
             world.tick((self.clock)());
             let is_due = world.queue.next_due_ms().is_some_and(|it| it <= world.now_ms);
-            if is_due {
-                let gathers = world.settings.nasty;
-                drop(world);
-                if gathers {
-                    self.wait(GATHERING);
-                }
-                self.deliver_due();
-                continue;
-            }
             let is_planned = world.queue.next_due_ms().is_some() || !world.agenda.is_empty();
-            if is_planned {
-                drop(self.changed.wait_timeout(world, LOOK));
-            } else {
-                drop(self.changed.wait(world));
+            match (is_due, is_planned, world.settings.nasty) {
+                (true, _, true) => {
+                    drop(world);
+                    self.wait(GATHERING);
+                    self.deliver_due();
+                }
+                (true, _, false) => {
+                    drop(world);
+                    self.deliver_due();
+                }
+                (false, true, _) => drop(self.changed.wait_timeout(world, LOOK)),
+                (false, false, _) => drop(self.changed.wait(world)),
             }
         }
     }

@@ -9,6 +9,7 @@ use super::event::Event;
 use super::failure::Failure;
 use super::render;
 use super::settings::ApplicantType;
+use super::tenant::Environment;
 use super::token::Pass;
 use super::world::World;
 use crate::http::{Request, Response};
@@ -44,12 +45,14 @@ fn pass(world: &World, id: &str) -> Result<Pass, Failure> {
 
 fn opened(world: &mut World, id: &str) -> Result<(Pass, String), Failure> {
     let pass = pass(world, id)?;
-    let known = world.find_external(pass.tenant, &pass.user_id).is_some();
     let applicant = world.applicant_of(&pass, ApplicantCreation::OnOpen)?;
     match applicant {
         Some(applicant) => {
-            if !known {
+            if !pass.is_opened {
                 world.emit(&applicant, &Event::LinkOpened);
+            }
+            if let Some(link) = world.links.get_mut(id) {
+                link.is_opened = true;
             }
             Ok((pass, applicant))
         }
@@ -106,7 +109,7 @@ pub(super) fn play(world: &mut World, id: &str, action: &str) -> Result<(), Fail
 }
 
 fn verification(world: &World, id: &str, pass: &Pass, applicant: &Applicant) -> String {
-    let kind = match applicant.applicant_type {
+    let kind = match applicant.kind {
         ApplicantType::Individual => "a person (KYC)",
         ApplicantType::Company => "a company (KYB)",
     };
@@ -182,7 +185,10 @@ fn farewell(world: &World, pass: &Pass, applicant: &Applicant) -> String {
         "status": status,
     });
     let mark = if target.contains('?') { '&' } else { '?' };
-    let mut url = format!("{target}{mark}status={status}&sbx={}", u8::from(tenant.is_sandbox()));
+    let mut url = format!(
+        "{target}{mark}status={status}&sbx={}",
+        u8::from(tenant.environment() == Environment::Sandbox)
+    );
     if let Some(key) = redirect.and_then(|it| it.sign_key.as_ref()) {
         url.push_str("&jwt=");
         url.push_str(&render::jwt(key.as_bytes(), &claims));

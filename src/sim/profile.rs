@@ -17,8 +17,8 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
     let mut draft = Draft::new(call.tenant, call.required_query("levelName")?);
     draft.external_user_id = call::text(&body, "externalUserId").map(str::to_owned);
     draft.applicant_type = match call::text(&body, "type") {
-        Some(word) => Some(
-            ApplicantType::parse(word)
+        Some(kind) => Some(
+            ApplicantType::parse(kind)
                 .ok_or_else(|| Failure::invalid("type is neither individual nor company"))?,
         ),
         None => None,
@@ -92,7 +92,7 @@ pub(super) fn latest_check(world: &mut World, call: &Call<'_>) -> Answer {
     let kind = call.required_query("type")?;
     let applicant = world.applicant(call.tenant, id)?;
     let (created_at_ms, name) = (applicant.created_at_ms, applicant.name());
-    if kind != "COMPANY" || applicant.applicant_type != ApplicantType::Company {
+    if kind != "COMPANY" || applicant.kind != ApplicantType::Company {
         return Ok(Reply::ok(json!({ "checks": [] })));
     }
     let check_id = world.object_id();

@@ -1,7 +1,7 @@
 //! Applicants as the API shows them ("Get applicant data", "Get applicant review status"), from
 //! captured answers. The review is nested here and flat in webhooks.
 
-use super::applicant::{Applicant, Presence, ReviewStatus};
+use super::applicant::{Applicant, Presence, ReviewResult, ReviewStatus};
 use super::moment;
 use super::settings::ApplicantType;
 use super::token::{Alphabet, base64};
@@ -23,7 +23,7 @@ pub(super) fn applicant(world: &World, it: &Applicant) -> Value {
     put("inspectionId", json!(it.inspection_id));
     put("externalUserId", json!(it.external_user_id));
     put("applicantPlatform", json!("Web"));
-    put("type", json!(it.applicant_type.as_str()));
+    put("type", json!(it.kind.as_str()));
     put("authCode", json!(auth_code(world, it)));
     put("requiredIdDocs", required_documents(world, it));
     put("review", review(it, world.now_ms));
@@ -57,7 +57,7 @@ pub(super) fn applicant(world: &World, it: &Applicant) -> Value {
 pub(super) fn review(it: &Applicant, now_ms: i64) -> Value {
     let review = &it.review;
     let mut block = json!({
-        "reviewId": review.review_id,
+        "reviewId": review.id,
         "attemptId": review.attempt_id,
         "attemptCnt": review.attempt_count,
         "levelName": it.level,
@@ -89,21 +89,21 @@ pub(super) fn review(it: &Applicant, now_ms: i64) -> Value {
 
 /// The steps: `null` until handed in, then the images and the verdict on them.
 pub(super) fn steps(it: &Applicant) -> Value {
-    let sets: &[&str] = match it.applicant_type {
+    let sets: &[&str] = match it.kind {
         ApplicantType::Individual => &["IDENTITY", "SELFIE"],
         ApplicantType::Company => &["COMPANY"],
     };
     let step = |set: &str| {
         let documents: Vec<_> = it.documents.iter().filter(|doc| doc.set == set).collect();
         let Some(first) = documents.first() else { return Value::Null };
-        let result = it.review.result.as_ref().map_or(Value::Null, |it| it.to_json());
+        let result = it.review.result.as_ref().map_or(Value::Null, ReviewResult::to_json);
         let ids: Vec<i64> = documents.iter().map(|doc| doc.image_id).collect();
         let images: Map<String, Value> =
             ids.iter().map(|id| (id.to_string(), result.clone())).collect();
         json!({
             "reviewResult": result,
             "country": first.country,
-            "idDocType": first.document_type,
+            "idDocType": first.kind,
             "imageIds": ids,
             "imageReviewResults": images,
         })
@@ -112,7 +112,7 @@ pub(super) fn steps(it: &Applicant) -> Value {
 }
 
 fn required_documents(world: &World, it: &Applicant) -> Value {
-    match it.applicant_type {
+    match it.kind {
         ApplicantType::Individual => json!({ "docSets": [
             { "idDocSetType": "IDENTITY", "types": ["PASSPORT"], "subTypes": ["FRONT_SIDE"] },
             { "idDocSetType": "SELFIE", "types": ["SELFIE"], "videoRequired": "passiveLiveness" },

@@ -5,13 +5,13 @@
 //! whether the real service does so is unknown.
 
 use super::ReuseCollision;
-use super::applicant::{Applicant, Presence, ReviewResult, Step};
+use super::applicant::{Applicant, Presence, ReviewResult};
 use super::call::{Answer, Call, Reply};
 use super::event::Event;
 use super::failure::Failure;
 use super::settings::ApplicantType;
 use super::token::{ShareState, ShareToken};
-use super::world::{Draft, World};
+use super::world::{Draft, Planned, World};
 use super::{moment, render};
 use serde_json::json;
 
@@ -31,7 +31,7 @@ pub(super) fn reuse(world: &mut World, call: &Call<'_>) -> Answer {
         0 => world.complete(&id, green),
         delay_ms => {
             let due_ms = world.now_ms + delay_ms / i64::from(world.settings.time_scale.max(1));
-            world.agenda.push((due_ms, id.clone(), Step::Complete(green)));
+            world.agenda.push((due_ms, id.clone(), Planned::Verdict(green)));
         }
     }
     Ok(Reply::ok(render::applicant(world, world.applicant(call.tenant, &id)?)))
@@ -56,7 +56,7 @@ fn reusable(
 ) -> Result<(Applicant, Draft), Failure> {
     let level = call.required_query("levelName")?;
     let donor = donor(world, call, token)?;
-    if donor.applicant_type != ApplicantType::Individual {
+    if donor.kind != ApplicantType::Individual {
         return Err(Failure::reuse(
             10509,
             "reusable-kyc-not-kyc-moderation-type",
@@ -97,9 +97,7 @@ pub(super) fn import(world: &mut World, call: &Call<'_>) -> Answer {
     let donor = donor(world, call, token)?;
     let level = match world.level(&donor.level) {
         Ok(level) => level.name.clone(),
-        Err(missing) => {
-            world.level_for(donor.applicant_type).map(|it| it.name.clone()).ok_or(missing)?
-        }
+        Err(missing) => world.level_for(donor.kind).map(|it| it.name.clone()).ok_or(missing)?,
     };
     let draft = copied(world, call, &donor, &level);
     let id = world.insert(draft)?;
@@ -124,8 +122,8 @@ pub(super) fn import(world: &mut World, call: &Call<'_>) -> Answer {
 fn copied(world: &mut World, call: &Call<'_>, donor: &Applicant, level: &str) -> Draft {
     let mut draft = Draft::new(call.tenant, level);
     draft.external_user_id = Some(format!("copy-{}", world.random.uuid()));
-    draft.applicant_type = Some(donor.applicant_type);
-    draft.extracted = donor.extracted.clone();
+    draft.applicant_type = Some(donor.kind);
+    draft.extracted.clone_from(&donor.extracted);
     for name in ["email", "phone"] {
         if let Some(value) = donor.top_level.get(name) {
             draft.top_level.insert(name.to_owned(), value.clone());

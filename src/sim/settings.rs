@@ -197,10 +197,12 @@ pub enum SettingsError {
         host: String,
     },
     /// The address is not an absolute `http` or `https` URL with a host.
-    #[error("not an absolute http or https address: {url}")]
+    #[error("not an absolute http or https address: {url} ({reason})")]
     InvalidUrl {
         /// What was given.
         url: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The thread that sends webhooks could not be started; trying again later may help.
     #[error("no thread for webhook deliveries: {reason}")]
@@ -212,12 +214,14 @@ pub enum SettingsError {
 
 /// Refuses an address that is no HTTP URL or belongs to Sumsub.
 pub(super) fn check_url(url: &str) -> Result<(), SettingsError> {
-    let invalid = || SettingsError::InvalidUrl { url: url.to_owned() };
-    let uri: ureq::http::Uri = url.parse().map_err(|_| invalid())?;
+    let invalid =
+        |reason: &str| SettingsError::InvalidUrl { url: url.to_owned(), reason: reason.to_owned() };
+    let uri: ureq::http::Uri =
+        url.parse().map_err(|error: ureq::http::uri::InvalidUri| invalid(&error.to_string()))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(invalid());
+        return Err(invalid("scheme"));
     }
-    let host = uri.host().filter(|it| !it.is_empty()).ok_or_else(invalid)?;
+    let host = uri.host().filter(|it| !it.is_empty()).ok_or_else(|| invalid("no host"))?;
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     if host == "sumsub.com" || host.ends_with(".sumsub.com") {
         return Err(SettingsError::RealHost { host });

@@ -44,6 +44,13 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Which data a token opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Environment {
+    Sandbox,
+    Production,
+}
+
 /// A client of Sumsub.
 pub(super) struct Tenant {
     pub(super) credentials: Credentials,
@@ -78,9 +85,13 @@ impl Tenant {
         self.credentials.app_token.rsplit_once('.').unwrap_or((&self.credentials.app_token, ""))
     }
 
-    /// Whether its token opens the sandbox: the token alone decides (stated).
-    pub(super) fn is_sandbox(&self) -> bool {
-        !self.credentials.app_token.starts_with("prd:")
+    /// The token alone decides between sandbox and production (stated).
+    pub(super) fn environment(&self) -> Environment {
+        if self.credentials.app_token.starts_with("prd:") {
+            Environment::Production
+        } else {
+            Environment::Sandbox
+        }
     }
 }
 

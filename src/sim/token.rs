@@ -4,7 +4,7 @@
 //! token", and five decoded public samples). They are looked up whole and never decoded.
 
 use super::random::Random;
-use super::tenant::TenantId;
+use super::tenant::{Environment, TenantId};
 
 /// An SDK token or a hosted link: whom it verifies and until when.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Pass {
     pub(super) phone: Option<String>,
     pub(super) expires_at_ms: i64,
     pub(super) redirect: Option<Redirect>,
+    /// Whether a browser was here; the first visit fires an event.
+    pub(super) is_opened: bool,
 }
 
 /// Where a hosted page sends the customer afterwards.
@@ -48,36 +50,42 @@ pub(super) enum ShareState {
 
 /// Mints an SDK token: prefix, header, payload with `jti` and `url`, and `-v2` for a signature.
 /// The unmodified WebSDK takes its frame from the `url`, so a trailing slash would hang it.
-pub(super) fn mint_sdk(random: &mut Random, is_sandbox: bool, base_url: &str) -> String {
-    let jti = format!("{}{}-v2", prefix(is_sandbox), random.uuid());
-    format!("{}.-v2", unsigned(is_sandbox, &jti, base_url))
+pub(super) fn mint_sdk(random: &mut Random, environment: Environment, base_url: &str) -> String {
+    let jti = format!("{}{}-v2", prefix(environment), random.uuid());
+    format!("{}.-v2", unsigned(environment, &jti, base_url))
 }
 
 /// Mints a share token and its `jti`; the token ends with a bare dot.
 pub(super) fn mint_share(
     random: &mut Random,
-    is_sandbox: bool,
+    environment: Environment,
     base_url: &str,
 ) -> (String, String) {
-    let jti = format!("{}{}", prefix(is_sandbox), random.uuid());
-    (format!("{}.", unsigned(is_sandbox, &jti, base_url)), jti)
+    let jti = format!("{}{}", prefix(environment), random.uuid());
+    (format!("{}.", unsigned(environment, &jti, base_url)), jti)
 }
 
 /// Mints the id of a hosted link.
-pub(super) fn mint_link_id(random: &mut Random, is_sandbox: bool) -> String {
+pub(super) fn mint_link_id(random: &mut Random, environment: Environment) -> String {
     let word = random.alphanumeric(16);
-    if is_sandbox { format!("sbx_{word}") } else { word }
+    match environment {
+        Environment::Sandbox => format!("sbx_{word}"),
+        Environment::Production => word,
+    }
 }
 
-fn prefix(is_sandbox: bool) -> &'static str {
-    if is_sandbox { "_act-sbx-" } else { "_act-" }
+fn prefix(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Sandbox => "_act-sbx-",
+        Environment::Production => "_act-",
+    }
 }
 
-fn unsigned(is_sandbox: bool, jti: &str, base_url: &str) -> String {
+fn unsigned(environment: Environment, jti: &str, base_url: &str) -> String {
     let payload = format!(r#"{{"jti":"{jti}","url":"{base_url}"}}"#);
     format!(
         "{}jwt-{}.{}",
-        prefix(is_sandbox),
+        prefix(environment),
         base64(br#"{"alg":"none"}"#, Alphabet::Standard),
         base64(payload.as_bytes(), Alphabet::Standard)
     )
@@ -139,13 +147,14 @@ mod tests {
     fn tokens_have_the_forms_of_the_real_ones() {
         let mut random = Random::seeded(1, 0);
 
-        let sdk = mint_sdk(&mut random, true, "http://localhost:8090");
-        let (share, jti) = mint_share(&mut random, false, "http://localhost:8090");
+        let sdk = mint_sdk(&mut random, Environment::Sandbox, "http://localhost:8090");
+        let (share, jti) =
+            mint_share(&mut random, Environment::Production, "http://localhost:8090");
 
         assert!(sdk.starts_with("_act-sbx-jwt-eyJhbGciOiJub25lIn0.eyJqdGkiOiJfYWN0LXNieC0"));
         assert!(sdk.ends_with(".-v2") && sdk.len() < 1024);
         assert!(share.starts_with("_act-jwt-eyJhbGciOiJub25lIn0.") && share.ends_with('.'));
         assert!(jti.starts_with("_act-") && !jti.ends_with("-v2"));
-        assert!(mint_link_id(&mut random, true).starts_with("sbx_"));
+        assert!(mint_link_id(&mut random, Environment::Sandbox).starts_with("sbx_"));
     }
 }

@@ -1,7 +1,7 @@
 //! Everything the simulator remembers, and the small operations on it that keep it whole: an
 //! applicant is created in one place, and every change fires its event in one place.
 
-use super::applicant::{Applicant, Presence, Refused, Review, ReviewStatus, Step};
+use super::applicant::{Applicant, Presence, Refused, Review, ReviewResult, ReviewStatus, Step};
 use super::delivery::{Message, Queue};
 use super::event::{self, ALL_TYPES, Event, Frame, Trap, Trick};
 use super::failure::Failure;
@@ -32,8 +32,8 @@ pub(super) struct World {
     pub(super) traps: Vec<Trap>,
     pub(super) faults: Vec<Fault>,
     pub(super) limits: Limits,
-    /// Verdicts that fall later: when, on whom, which.
-    pub(super) agenda: Vec<(i64, String, Step)>,
+    /// What happens by itself later: when, to whom, what.
+    pub(super) agenda: Vec<(i64, String, Planned)>,
     pub(super) clock_offset_ms: i64,
     /// The instant of the current call.
     pub(super) now_ms: i64,
@@ -42,6 +42,15 @@ pub(super) struct World {
     /// Set once, when the simulator stops.
     pub(super) is_stopped: bool,
     objects: u32,
+}
+
+/// What happens by itself later.
+#[derive(Clone, Debug)]
+pub(super) enum Planned {
+    /// A verdict falls.
+    Verdict(ReviewResult),
+    /// The document of an approved applicant expires.
+    Expiry,
 }
 
 /// What is known of an applicant before it exists.
@@ -206,7 +215,7 @@ impl World {
             key: self.random.alphanumeric(14).to_ascii_uppercase(),
             tenant: draft.tenant,
             external_user_id,
-            applicant_type: kind,
+            kind,
             level: draft.level,
             created_at_ms: self.now_ms,
             top_level: draft.top_level,
@@ -220,7 +229,7 @@ impl World {
             presence: Presence::Active,
             blocklisted_note: None,
             review: Review {
-                review_id: self.random.alphanumeric(5),
+                id: self.random.alphanumeric(5),
                 attempt_id: self.random.alphanumeric(5),
                 attempt_count: 0,
                 status: ReviewStatus::Init,
@@ -266,11 +275,11 @@ impl World {
             now_ms.max(applicant.last_event_ms + 1)
         };
         applicant.last_event_ms = created_at_ms;
-        let (tenant, kind) = (applicant.tenant, applicant.applicant_type.as_str());
+        let (tenant, kind) = (applicant.tenant, applicant.kind.as_str());
         let Some(applicant) = self.applicants.get(id) else { return };
         let frame = Frame {
             client_id: &self.tenant(tenant).credentials.client_id,
-            is_sandbox: self.tenant(tenant).is_sandbox(),
+            environment: self.tenant(tenant).environment(),
             correlation_id: &self.correlation_id,
             created_at_ms,
             tricks: &tricks,

@@ -316,7 +316,9 @@ fn expiry_and_sanctions_reach_an_approved_applicant() {
     rig.act(&id, "submit");
     rig.act(&id, "approve");
 
-    rig.act(&id, "expire-document");
+    rig.control("POST", &format!("/applicants/{id}/expire-document"), &json!({ "inMs": 1000 }));
+    assert_eq!(rig.review(&id)["reviewResult"]["reviewAnswer"], "GREEN");
+    rig.pass(1000);
     let expired = rig.review(&id);
     rig.act(&id, "aml-hit");
     let held = rig.review(&id);
