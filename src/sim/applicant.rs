@@ -127,6 +127,8 @@ pub(super) enum Step {
     AwaitUser,
     /// A workflow waits for an outside service.
     AwaitService,
+    /// A workflow broke: completed without a result.
+    Fail,
 }
 
 /// Why a submission is refused.
@@ -182,6 +184,11 @@ impl Review {
                 self.status = ReviewStatus::AwaitingService;
                 self.result = Some(ReviewResult::green());
             }
+            Step::Fail => {
+                self.status = ReviewStatus::Completed;
+                self.result = None;
+                self.reviewed_at_ms = Some(now_ms);
+            }
         }
         Ok(())
     }
@@ -228,6 +235,9 @@ impl Review {
 pub(super) enum Presence {
     Active,
     Deactivated,
+    /// Reads answer 404, and the external id stays taken: a 409 can name an applicant that the
+    /// caller cannot see (four integrators' reports).
+    Deleted,
 }
 
 /// A person or a company under verification.

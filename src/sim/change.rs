@@ -19,7 +19,7 @@ pub(super) fn top_level(world: &mut World, call: &Call<'_>) -> Answer {
     world.applicant(call.tenant, id)?;
     let renamed = call::text(&body, "externalUserId").map(str::to_owned);
     if let Some(user_id) = &renamed {
-        let taken = world.find_external(call.tenant, user_id).filter(|it| it.id != id);
+        let taken = world.holder_of(call.tenant, user_id).filter(|it| it.id != id);
         if let Some(other) = taken {
             return Err(Failure::plain(
                 409,

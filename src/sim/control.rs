@@ -4,17 +4,15 @@
 use super::ApplicantCreation;
 use super::applicant::{Applicant, ReviewResult, Step};
 use super::call::{self, Answer, Reply};
-use super::delivery::Message;
-use super::event::{Event, Trap, Trick};
+use super::event::{Event, Trick};
 use super::failure::Failure;
-use super::fault::{Fault, FaultKind};
 use super::tenant::TenantId;
 use super::world::{Planned, World};
-use super::{access, decision, moment, page, render};
+use super::{access, decision, knob, moment, page, render};
 use crate::http::Request;
 use serde_json::{Value, json};
 
-const CALLS: [&str; 22] = [
+const CALLS: [&str; 23] = [
     "GET  /",
     "GET  /state",
     "GET  /applicants?externalUserId=&tenant=",
@@ -22,7 +20,8 @@ const CALLS: [&str; 22] = [
     "POST /applicants/{id}/expire-document {inMs?}",
     "POST /applicants/{id}/reject|retry   {rejectLabels?, moderationComment?, clientComment?}",
     "POST /applicants/{id}/aml-hit        {final?: bool}",
-    "POST /applicants/{id}/await-user|await-service",
+    "POST /applicants/{id}/await-user|await-service|workflow-completed|workflow-failed|delete",
+    "     ({id} is an applicant's id or -;externalUserId=... of the recipient)",
     "POST /partner/applicants             {firstName, lastName, externalUserId?}",
     "POST /partner/share-token            {applicantId, ttlInSecs?, forClientId?}",
     "POST /partners                       {tenant, partners: [clientId]}",
@@ -57,13 +56,13 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
         ("POST", ["partners"]) => partners(world, &body),
         ("POST", ["sdk", "open"]) => open_sdk(world, &body),
         ("POST", ["webhook"]) => webhook(world, &body),
-        ("POST", ["traps"]) => trap(world, &body),
+        ("POST", ["traps"]) => knob::trap(world, &body),
         ("DELETE", ["traps"]) => {
             world.traps.clear();
             Ok(Reply::done())
         }
-        ("POST", ["events"]) => raw_event(world, &body),
-        ("POST", ["faults"]) => fault(world, &body),
+        ("POST", ["events"]) => knob::raw_event(world, &body),
+        ("POST", ["faults"]) => knob::fault(world, &body),
         ("DELETE", ["faults"]) => {
             world.faults.clear();
             Ok(Reply::done())
@@ -73,8 +72,8 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
                 .ok_or_else(|| Failure::invalid("offsetMs is missing"))?;
             Ok(Reply::done())
         }
-        ("GET", ["deliveries"]) => Ok(Reply::ok(deliveries(world))),
-        ("POST", ["deliveries", id, "replay"]) => replay(world, id),
+        ("GET", ["deliveries"]) => Ok(Reply::ok(knob::deliveries(world))),
+        ("POST", ["deliveries", id, "replay"]) => knob::replay(world, id),
         _ => Err(Failure::plain(404, "No such control call; GET / lists them")),
     }
 }
@@ -162,7 +161,8 @@ fn find(world: &World, request: &Request) -> Answer {
     Ok(Reply::ok(json!({ "applicants": found })))
 }
 
-fn tenant(word: Option<&str>) -> Result<TenantId, Failure> {
+/// Reads a tenant's name; the recipient when absent.
+pub(super) fn tenant(word: Option<&str>) -> Result<TenantId, Failure> {
     match word {
         None | Some("recipient") => Ok(TenantId::Recipient),
         Some("partner") => Ok(TenantId::Partner),
@@ -171,9 +171,12 @@ fn tenant(word: Option<&str>) -> Result<TenantId, Failure> {
 }
 
 fn act(world: &mut World, (id, action): (&str, &str), body: &Value) -> Answer {
-    if !world.applicants.contains_key(id) {
-        return Err(Failure::applicant_not_found(id));
+    let id = match id.strip_prefix("-;externalUserId=") {
+        Some(user_id) => world.find_external(TenantId::Recipient, user_id).map(|it| it.id.clone()),
+        None => world.applicants.get(id).map(|it| it.id.clone()),
     }
+    .ok_or_else(|| Failure::applicant_not_found(id))?;
+    let id = id.as_str();
     match action {
         "reject" | "retry" if body.get("rejectLabels").is_some() => {
             let mut verdict = body.clone();
@@ -196,6 +199,9 @@ fn act(world: &mut World, (id, action): (&str, &str), body: &Value) -> Answer {
         "aml-hit" => aml_hit(world, id, body),
         "await-user" => wait(world, id, Step::AwaitUser, &Event::AwaitingUser),
         "await-service" => wait(world, id, Step::AwaitService, &Event::AwaitingService),
+        "workflow-completed" => world.end_workflow(id, &Event::WorkflowCompleted),
+        "workflow-failed" => world.end_workflow(id, &Event::WorkflowFailed),
+        "delete" => world.delete(id),
         _ => page::play(world, id, action)?,
     }
     let applicant = world.applicants.get(id).ok_or_else(|| Failure::applicant_not_found(id))?;
@@ -266,123 +272,4 @@ fn webhook(world: &mut World, body: &Value) -> Answer {
     super::settings::check_url(url).map_err(|error| Failure::invalid(&error.to_string()))?;
     world.set_webhook(url);
     Ok(Reply::done())
-}
-
-fn count(body: &Value) -> Result<u32, Failure> {
-    match body.get("count") {
-        None => Ok(1),
-        given => call::number(given)
-            .and_then(|it| u32::try_from(it).ok())
-            .ok_or_else(|| Failure::invalid("count must be a positive number")),
-    }
-}
-
-fn tricks(body: &Value) -> Result<Vec<Trick>, Failure> {
-    let words = body.get("tricks").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    words
-        .iter()
-        .map(|it| {
-            it.as_str()
-                .and_then(Trick::parse)
-                .ok_or_else(|| Failure::invalid(&format!("unknown trick {it}")))
-        })
-        .collect()
-}
-
-fn trap(world: &mut World, body: &Value) -> Answer {
-    world.traps.push(Trap {
-        tricks: tricks(body)?,
-        event_type: call::text(body, "type").map(str::to_owned),
-        events_left: count(body)?,
-    });
-    Ok(Reply::done())
-}
-
-/// Any body at all, signed like any other. `raw` is sent byte for byte, `body` as compact JSON.
-fn raw_event(world: &mut World, body: &Value) -> Answer {
-    let tenant = tenant(call::text(body, "tenant"))?;
-    let tricks = tricks(body)?;
-    let content = body.get("body").cloned().unwrap_or(Value::Null);
-    let bytes = match body.get("raw").and_then(Value::as_str) {
-        Some(raw) => raw.to_owned(),
-        None if content.is_null() => return Err(Failure::invalid("body or raw is missing")),
-        None => content.to_string(),
-    };
-    let event_type =
-        call::text(body, "type").or_else(|| call::text(&content, "type")).unwrap_or_default();
-    let message = Message {
-        event_type,
-        applicant_id: call::text(&content, "applicantId").unwrap_or_default(),
-        body: bytes.as_bytes(),
-        tricks: &tricks,
-    };
-    world.enqueue(tenant, None, &message);
-    Ok(Reply::done())
-}
-
-fn fault(world: &mut World, body: &Value) -> Answer {
-    let is_set = |name: &str| body.get(name).and_then(Value::as_bool) == Some(true);
-    let status = call::number(body.get("status")).and_then(|it| u16::try_from(it).ok());
-    let hang_ms = call::number(body.get("hangMs")).and_then(|it| u64::try_from(it).ok());
-    let kind = match (status, hang_ms) {
-        (Some(status), _) if (200..600).contains(&status) => FaultKind::Status {
-            status,
-            retry_after_s: call::number(body.get("retryAfter")),
-            body: body.get("body").and_then(Value::as_str).map(str::to_owned),
-        },
-        (None, Some(ms)) => FaultKind::Hang { ms },
-        (None, None) if is_set("close") => FaultKind::Close,
-        (None, None) if is_set("truncate") => FaultKind::Truncate,
-        _ => return Err(Failure::invalid("give status, hangMs, close or truncate")),
-    };
-    world.faults.push(Fault {
-        path_prefix: call::text(body, "path").unwrap_or("/").to_owned(),
-        kind,
-        calls_left: count(body)?,
-    });
-    Ok(Reply::done())
-}
-
-fn deliveries(world: &World) -> Value {
-    let list: Vec<Value> = world
-        .queue
-        .all()
-        .iter()
-        .map(|it| {
-            json!({
-                "id": it.id,
-                "webhookId": it.webhook_id,
-                "type": it.event_type,
-                "applicantId": it.applicant_id,
-                "state": it.state.as_str(),
-                "dueAt": moment::zoned(it.due_at_ms),
-                "body": String::from_utf8_lossy(&it.body),
-                "attempts": it.attempts.iter().map(attempt).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    json!({ "deliveries": list })
-}
-
-/// One attempt as the control port shows it.
-pub(super) fn attempt(it: &super::Attempt) -> Value {
-    let (status, error) = match &it.outcome {
-        Ok(status) => (Some(*status), None),
-        Err(error) => (None, Some(error.as_str())),
-    };
-    json!({
-        "delivery": it.delivery,
-        "type": it.event_type,
-        "applicantId": it.applicant_id,
-        "attempt": it.number,
-        "status": status,
-        "error": error,
-    })
-}
-
-fn replay(world: &mut World, id: &str) -> Answer {
-    let now_ms = world.now_ms;
-    let copy = id.parse().ok().and_then(|it| world.queue.replay(it, now_ms));
-    copy.map(|it| Reply::ok(json!({ "delivery": it })))
-        .ok_or_else(|| Failure::plain(404, format!("Delivery {id} is not known")))
 }

@@ -13,6 +13,8 @@ use crate::sumsub::signature::webhook_digest;
 const RETRY_DELAYS_MS: [i64; 4] = [300_000, 3_600_000, 18_000_000, 64_800_000];
 /// The same for one-off actions: 30 s, 30 s, 1 min, 5 min (stated).
 const ACTION_RETRY_DELAYS_MS: [i64; 4] = [30_000, 30_000, 60_000, 300_000];
+/// How long an event waits that was to be swapped and has no predecessor left in the queue.
+const HELD_BACK_MS: i64 = 1500;
 /// How many finished deliveries are kept to look at.
 const FINISHED_MAX: usize = 5000;
 
@@ -106,8 +108,14 @@ impl Queue {
         let (lucky_duplicate, lucky_swap) =
             chance.map_or((false, false), |it| (it.one_in(4), it.one_in(3)));
         self.append(webhook, message, now_ms);
-        if message.tricks.contains(&Trick::Reorder) || lucky_swap {
-            self.swap_with_predecessor();
+        let must_swap = message.tricks.contains(&Trick::Reorder);
+        let is_swapped = (must_swap || lucky_swap) && self.swap_with_predecessor();
+        if must_swap
+            && !is_swapped
+            && let Some(newest) = self.deliveries.last_mut()
+        {
+            // Nothing left to overtake: it waits, so that its successor overtakes it.
+            newest.due_at_ms += HELD_BACK_MS;
         }
         if message.tricks.contains(&Trick::Duplicate) || lucky_duplicate {
             self.append(webhook, message, now_ms);
@@ -147,17 +155,17 @@ impl Queue {
     }
 
     /// Exchanges the newest delivery's place with the one before it to the same webhook, if that
-    /// one was not sent yet.
-    fn swap_with_predecessor(&mut self) {
-        let Some((newest, earlier)) = self.deliveries.split_last_mut() else { return };
+    /// one was not sent yet; tells whether there was one.
+    fn swap_with_predecessor(&mut self) -> bool {
+        let Some((newest, earlier)) = self.deliveries.split_last_mut() else { return false };
         let predecessor = earlier
             .iter_mut()
             .filter(|it| it.state == DeliveryState::Waiting && it.attempts.is_empty())
             .filter(|it| it.webhook_id == newest.webhook_id && it.order < newest.order)
             .max_by_key(|it| it.order);
-        if let Some(predecessor) = predecessor {
-            std::mem::swap(&mut predecessor.order, &mut newest.order);
-        }
+        let Some(predecessor) = predecessor else { return false };
+        std::mem::swap(&mut predecessor.order, &mut newest.order);
+        true
     }
 
     /// Queues an old delivery's very bytes again.

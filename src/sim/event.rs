@@ -28,6 +28,9 @@ pub(super) enum Event {
         previous: String,
     },
     LinkOpened,
+    WorkflowCompleted,
+    WorkflowFailed,
+    Deleted,
 }
 
 /// The types a new webhook subscribes to when it comes from the settings.
@@ -76,6 +79,9 @@ impl Event {
             Self::StepsReset => "applicantStepsReset",
             Self::LevelChanged { .. } => "applicantLevelChanged",
             Self::LinkOpened => "applicantVerificationLinkOpened",
+            Self::WorkflowCompleted => "applicantWorkflowCompleted",
+            Self::WorkflowFailed => "applicantWorkflowFailed",
+            Self::Deleted => "applicantDeleted",
         }
     }
 }

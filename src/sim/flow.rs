@@ -1,7 +1,7 @@
 //! The moves of a verification that touch more than one thing: several events, or a company and
 //! its people. The page, the control port and the API all end here.
 
-use super::applicant::{Document, Presence, Refused, ReviewResult, Step};
+use super::applicant::{Document, Presence, Refused, ReviewResult, ReviewStatus, Step};
 use super::event::Event;
 use super::failure::Failure;
 use super::settings::ApplicantType;
@@ -174,6 +174,30 @@ impl World {
             id,
             ReviewResult::red("RETRY", &["EXPIRATION_DATE"], "The document has expired."),
         );
+    }
+
+    /// A workflow ends: with the verdict that stands, or GREEN; or broken, without any.
+    pub(super) fn end_workflow(&mut self, id: &str, event: &Event) {
+        let review = self.applicants.get(id).map(|it| &it.review);
+        let verdict = review
+            .filter(|it| it.status == ReviewStatus::Completed)
+            .and_then(|it| it.result.clone())
+            .unwrap_or_else(ReviewResult::green);
+        let step = match event {
+            Event::WorkflowFailed => Step::Fail,
+            _ => Step::Complete(verdict),
+        };
+        if self.step(id, step).is_ok() {
+            self.emit(id, event);
+        }
+    }
+
+    /// The client's dashboard deletes a profile.
+    pub(super) fn delete(&mut self, id: &str) {
+        if let Some(applicant) = self.applicants.get_mut(id) {
+            applicant.presence = Presence::Deleted;
+        }
+        self.emit(id, &Event::Deleted);
     }
 
     fn hand_in_documents(&mut self, id: &str) {

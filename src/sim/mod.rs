@@ -13,7 +13,8 @@
 //! api        the routes, and behind them   profile, access, decision, change, reuse, administration
 //! render, event, json, moment              applicants, webhook bodies, Jackson's layout, dates
 //! delivery, sender                         the webhook queue and the wire
-//! page       the customer's page           control    the control port        fault   bad days
+//! page       the customer's page           control, knob              the control port
+//! fault      bad days of the provider
 //! serve      the two sockets
 //! ```
 
@@ -32,6 +33,7 @@ mod failure;
 mod fault;
 mod flow;
 mod json;
+mod knob;
 mod limit;
 mod moment;
 mod page;
@@ -233,7 +235,7 @@ impl Simulator {
         let is_local = request.peer.is_none_or(|it| it.is_loopback());
         if is_local && request.method == "POST" && request.path() == "/deliveries/flush" {
             let attempts = self.deliver_due();
-            let attempts: Vec<_> = attempts.iter().map(control::attempt).collect();
+            let attempts: Vec<_> = attempts.iter().map(knob::attempt).collect();
             return json_response(200, &serde_json::json!({ "attempts": attempts }));
         }
         let mut world = self.world();

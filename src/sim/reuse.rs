@@ -79,7 +79,7 @@ fn reusable(
     }
     let mut draft = copied(world, call, &donor, level);
     if let Some(user_id) = call.query("userId").filter(|it| !it.is_empty()) {
-        let is_taken = world.find_external(call.tenant, user_id).is_some();
+        let is_taken = world.holder_of(call.tenant, user_id).is_some();
         if !is_taken || world.settings.reuse_collision == ReuseCollision::Conflict {
             draft.external_user_id = Some(user_id.to_owned());
         }

@@ -82,7 +82,8 @@ fn prefix(environment: Environment) -> &'static str {
 }
 
 fn unsigned(environment: Environment, jti: &str, base_url: &str) -> String {
-    let payload = format!(r#"{{"jti":"{jti}","url":"{base_url}"}}"#);
+    // Members come out in alphabetical order, which is the captured one.
+    let payload = serde_json::json!({ "jti": jti, "url": base_url }).to_string();
     format!(
         "{}jwt-{}.{}",
         prefix(environment),

@@ -166,7 +166,7 @@ impl World {
     pub(super) fn applicant(&self, tenant: TenantId, id: &str) -> Result<&Applicant, Failure> {
         self.applicants
             .get(id)
-            .filter(|it| it.tenant == tenant)
+            .filter(|it| it.tenant == tenant && it.presence != Presence::Deleted)
             .ok_or_else(|| Failure::applicant_not_found(id))
     }
 
@@ -177,11 +177,16 @@ impl World {
     ) -> Result<&mut Applicant, Failure> {
         self.applicants
             .get_mut(id)
-            .filter(|it| it.tenant == tenant)
+            .filter(|it| it.tenant == tenant && it.presence != Presence::Deleted)
             .ok_or_else(|| Failure::applicant_not_found(id))
     }
 
     pub(super) fn find_external(&self, tenant: TenantId, user_id: &str) -> Option<&Applicant> {
+        self.holder_of(tenant, user_id).filter(|it| it.presence != Presence::Deleted)
+    }
+
+    /// Whoever holds an external id, seen or not.
+    pub(super) fn holder_of(&self, tenant: TenantId, user_id: &str) -> Option<&Applicant> {
         self.applicants.values().find(|it| it.tenant == tenant && it.external_user_id == user_id)
     }
 
@@ -199,7 +204,7 @@ impl World {
             Some(id) => id,
             None => self.random.uuid(),
         };
-        if let Some(existing) = self.find_external(draft.tenant, &external_user_id) {
+        if let Some(existing) = self.holder_of(draft.tenant, &external_user_id) {
             return Err(Failure::plain(
                 409,
                 format!(

@@ -362,3 +362,39 @@ fn nothing_printed_for_debugging_holds_a_secret() {
         assert!(!printed.contains(secret.as_str()) && !greeting.contains(secret.as_str()));
     }
 }
+
+#[test]
+fn a_deleted_applicant_cannot_be_read_and_still_holds_its_external_id() {
+    let rig = Rig::new();
+    let id = rig.applicant("kyc-level", "org_1");
+
+    assert_eq!(rig.act("-;externalUserId=org_1", "delete").0, 200);
+
+    let (status, body) = rig.call(
+        "POST",
+        "/resources/applicants?levelName=kyc-level",
+        r#"{"externalUserId":"org_1"}"#,
+    );
+    assert!(status == 409 && body["description"].as_str().unwrap().ends_with(&id));
+    assert_eq!(rig.call("GET", &format!("/resources/applicants/{id}/one"), "").0, 404);
+    assert_eq!(rig.call("GET", "/resources/applicants/-;externalUserId=org_1/one", "").0, 404);
+    assert_eq!(rig.events().last().unwrap().0, "applicantDeleted");
+}
+
+#[test]
+fn a_workflow_ends_with_its_own_events() {
+    let rig = Rig::new();
+    let id = rig.applicant("kyc-level", "org_1");
+
+    rig.act(&id, "await-service");
+    rig.act(&id, "workflow-completed");
+    rig.act(&id, "workflow-failed");
+
+    let bodies = rig.bodies();
+    let [.., waiting, completed, failed] = bodies.as_slice() else { panic!() };
+    assert!(
+        waiting.contains("\"reviewStatus\" : \"awaitingService\"") && waiting.contains("GREEN")
+    );
+    assert!(completed.contains("applicantWorkflowCompleted") && completed.contains("GREEN"));
+    assert!(failed.contains("applicantWorkflowFailed") && !failed.contains("reviewResult"));
+}
