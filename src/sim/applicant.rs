@@ -303,3 +303,69 @@ impl Applicant {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn review(status: ReviewStatus, result: Option<ReviewResult>) -> Review {
+        Review {
+            id: String::new(),
+            attempt_id: String::new(),
+            attempt_count: 0,
+            status,
+            result,
+            created_at_ms: 0,
+            pending_since_ms: None,
+            reviewed_at_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_customer_can_hand_in_only_what_is_asked_for() {
+        use ReviewStatus::{
+            AwaitingService, AwaitingUser, Completed, Init, OnHold, Pending, Queued,
+        };
+        let red = |kind| Some(ReviewResult::red(kind, &[], ""));
+        for (status, result, expected) in [
+            (Init, None, Ok(())),
+            (Init, Some(ReviewResult::green()), Ok(())),
+            (AwaitingUser, Some(ReviewResult::green()), Ok(())),
+            (Completed, red("RETRY"), Ok(())),
+            (Completed, None, Ok(())),
+            (Completed, red("FINAL"), Err(Refused::FinalReject)),
+            (Completed, Some(ReviewResult::green()), Err(Refused::NotAsked(Completed))),
+            (Pending, None, Err(Refused::NotAsked(Pending))),
+            (Queued, None, Err(Refused::NotAsked(Queued))),
+            (OnHold, Some(ReviewResult::green()), Err(Refused::NotAsked(OnHold))),
+            (AwaitingService, None, Err(Refused::NotAsked(AwaitingService))),
+        ] {
+            let mut it = review(status, result);
+
+            assert_eq!(it.apply(Step::Submit, 1), expected, "{status:?}");
+            assert_eq!(it.status, if expected.is_ok() { Pending } else { status });
+        }
+    }
+
+    #[test]
+    fn every_other_step_is_possible_at_any_time() {
+        let green = ReviewResult::green;
+        for (step, status, answers) in [
+            (Step::Recheck, ReviewStatus::Pending, false),
+            (Step::Precheck, ReviewStatus::Queued, true),
+            (Step::Complete(green()), ReviewStatus::Completed, true),
+            (Step::Hold(green()), ReviewStatus::OnHold, true),
+            (Step::Restart, ReviewStatus::Init, true),
+            (Step::AwaitUser, ReviewStatus::AwaitingUser, true),
+            (Step::AwaitService, ReviewStatus::AwaitingService, true),
+            (Step::Fail, ReviewStatus::Completed, false),
+        ] {
+            for from in [ReviewStatus::Init, ReviewStatus::Completed, ReviewStatus::OnHold] {
+                let mut it = review(from, Some(green()));
+
+                assert_eq!(it.apply(step.clone(), 1), Ok(()));
+                assert_eq!((it.status, it.result.is_some()), (status, answers), "{step:?}");
+            }
+        }
+    }
+}

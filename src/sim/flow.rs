@@ -88,7 +88,7 @@ impl World {
         let mut draft = Draft::new(tenant, &level.name.clone());
         draft.external_user_id = Some(format!("beneficiary-random-{}", self.random.uuid()));
         draft.fixed_info.insert("firstName".to_owned(), json!("Bea"));
-        draft.fixed_info.insert("lastName".to_owned(), json!("Neficiary"));
+        draft.fixed_info.insert("lastName".to_owned(), json!("Owner"));
         let Ok(person) = self.insert(draft) else { return };
         if let Some(applicant) = self.applicants.get_mut(&person) {
             applicant.member_of = Some(company.to_owned());

@@ -16,6 +16,8 @@ pub(super) fn agent() -> ureq::Agent {
         .max_redirects_will_error(false)
         .proxy(None)
         .max_idle_connections(0)
+        // What the real one calls itself is unknown.
+        .user_agent("countersign-simulator")
         .timeout_connect(Some(CONNECT_MAX))
         .timeout_global(Some(CONNECT_MAX + ANSWER_MAX))
         .build()

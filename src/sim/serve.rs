@@ -36,7 +36,16 @@ pub fn serve(
             "the simulator's control port must listen on loopback",
         ));
     }
-    let limits = Limits::default;
+    let limits = || {
+        let usual = Limits::default();
+        // Every caller of a simulator is likely to be this very machine, and share tokens of up
+        // to 1 KB travel in the query.
+        Limits {
+            connections_per_peer_max: usual.connections_max,
+            target_bytes_max: 8 * 1024,
+            ..usual
+        }
+    };
     let (answering, controlled) = (Arc::clone(simulator), Arc::clone(simulator));
     let control = server::serve(
         control,

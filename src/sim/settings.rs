@@ -163,7 +163,7 @@ impl Default for Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names what a reader needs to replay a run; secrets and everything after them are left out.
+        // What a reader needs to replay a run; the webhook's secret is not among it.
         f.debug_struct("Settings")
             .field("seed", &self.seed)
             .field("nasty", &self.nasty)

@@ -398,3 +398,48 @@ fn a_workflow_ends_with_its_own_events() {
     assert!(completed.contains("applicantWorkflowCompleted") && completed.contains("GREEN"));
     assert!(failed.contains("applicantWorkflowFailed") && !failed.contains("reviewResult"));
 }
+
+#[test]
+fn a_company_held_by_hand_is_not_released_by_its_people() {
+    let rig = Rig::new();
+    let company = rig.applicant("kyb-level", "org_1");
+    rig.act(&company, "submit");
+    rig.act(&company, "hold");
+    let (_, all) = rig.control("GET", "/applicants", &Value::Null);
+    let list = all["applicants"].as_array().unwrap();
+    let person = list.iter().find(|it| it["memberOf"] == company.as_str()).unwrap();
+
+    rig.act(person["id"].as_str().unwrap(), "approve");
+
+    assert_eq!(rig.review(&company)["reviewStatus"], "onHold");
+    rig.act(&company, "retry");
+    rig.act(&company, "submit");
+    assert_eq!(rig.review(&company)["reviewStatus"], "queued", "its people have passed already");
+}
+
+#[test]
+fn a_profile_changes_by_patch_and_says_so() {
+    let rig = Rig::new();
+    let id = rig.applicant("kyc-level", "org_1");
+    rig.applicant("kyc-level", "org_2");
+    let patch = |target: &str, body: Value| rig.call("PATCH", target, &body.to_string());
+
+    let info = patch(
+        &format!("/resources/applicants/{id}/fixedInfo"),
+        json!({ "firstName": "Ada", "country": "GBR" }),
+    );
+    let renamed = patch(
+        "/resources/applicants",
+        json!({ "id": id, "externalUserId": "org_3", "sourceKey": "shop" }),
+    );
+    let taken = patch("/resources/applicants", json!({ "id": id, "externalUserId": "org_2" }));
+
+    assert_eq!(info, (200, json!({ "firstName": "Ada", "country": "GBR" })));
+    assert_eq!((renamed.0, &renamed.1["externalUserId"]), (200, &json!("org_3")));
+    assert_eq!(taken.0, 409);
+    assert_eq!(rig.events().last().unwrap().0, "applicantPersonalInfoChanged");
+    rig.act(&id, "submit");
+    assert!(rig.bodies().last().unwrap().contains("\"sourceKey\" : \"shop\""));
+    let steps = rig.call("GET", &format!("/resources/applicants/{id}/requiredIdDocsStatus"), "").1;
+    assert_eq!(steps["IDENTITY"]["country"], "GBR");
+}

@@ -286,3 +286,33 @@ fn the_control_port_answers_loopback_only_and_shows_no_token() {
     assert_eq!(rig.simulator.control(&stranger).status, 403);
     assert_eq!(rig.control("GET", "/", &Value::Null).1["seed"], 1);
 }
+
+#[test]
+fn a_hanging_call_ends_when_the_simulator_stops() {
+    let rig = Rig::new();
+    rig.control("POST", "/faults", &json!({ "hangMs": 86_400_000 }));
+    let request = rig.signed(TenantId::Recipient, ("GET", "/resources/status/api"), "");
+    let simulator = std::sync::Arc::clone(&rig.simulator);
+    let hanging = std::thread::spawn(move || simulator.answer(&request).status);
+
+    rig.simulator.stop();
+
+    assert_eq!(hanging.join().unwrap(), 200);
+}
+
+#[test]
+fn an_event_with_nothing_left_to_overtake_is_held_back_for_its_successor() {
+    let rig = Rig::new();
+    let id = rig.applicant("kyc-level", "a");
+    assert_eq!(rig.deliver().len(), 1);
+    trap(&rig, &["reorder"]);
+    rig.act(&id, "hold");
+    rig.act(&id, "approve");
+
+    let first = rig.deliver();
+    rig.pass(1_500);
+    let second = rig.deliver();
+
+    assert_eq!((first.len(), first[0].event_type.as_str()), (1, "applicantReviewed"));
+    assert_eq!((second.len(), second[0].event_type.as_str()), (1, "applicantOnHold"));
+}
