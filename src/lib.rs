@@ -22,6 +22,8 @@
 //! webhook*: `usecase::receive_webhook` checks the digest over the raw bytes, and in one commit keeps
 //! them, records the fact in its place, folds, and records the outcome; then 200.
 pub mod api;
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod http;
 pub mod sim;

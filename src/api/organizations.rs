@@ -13,11 +13,7 @@ use crate::domain::organization::{
 };
 use crate::http::Response;
 use crate::usecase::Failure;
-use crate::usecase::create_organization::{NewOrganization, create_organization};
-
-/// Contract §1: at most 50 keys, and 4 KB as compact JSON.
-const METADATA_KEYS_MAX: usize = 50;
-const METADATA_BYTES_MAX: usize = 4096;
+use crate::usecase::create_organization::{NewOrganization, checked_metadata, create_organization};
 
 pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let creator = call.key_owner()?;
@@ -34,14 +30,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     })?;
     let kind = OrganizationType::parse(&kind)
         .ok_or_else(|| ApiError::invalid("the field `type` must be BUSINESS or INDIVIDUAL"))?;
-    let keys = metadata.len();
-    let metadata = serde_json::Value::Object(metadata).to_string();
-    if keys > METADATA_KEYS_MAX || metadata.len() > METADATA_BYTES_MAX {
-        return Err(ApiError::invalid(format!(
-            "the field `metadata` must have at most {METADATA_KEYS_MAX} keys and \
-             {METADATA_BYTES_MAX} bytes"
-        )));
-    }
+    let metadata = checked_metadata(metadata)?;
     let actor = creator.as_str().to_owned();
     let new = NewOrganization { name, kind, metadata, creator: Some(creator) };
     let organization = create_organization(call.appliance, new, &actor, Some(&call.id))?;

@@ -1,0 +1,270 @@
+//! `countersign loa`: Letters of Authorization.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::exit::{CliError, Exit};
+use super::output::{Answer, Format, List};
+use super::wiring::{Asks, appliance};
+use super::{Operator, Shape};
+use crate::domain::authorization::{AUTHORIZATION_TYPE, Authorization, AuthorizationStatus};
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::Standing;
+use crate::store::{AuthorizationFilter, Opening};
+use crate::usecase::authorizations::{
+    By, Signature, list_authorizations, request_authorization, revoke_authorization,
+    sign_authorization,
+};
+use crate::usecase::{Appliance, Failure};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  countersign loa list
+  countersign loa sign --granting org_... --authorized org_... \\
+    --signer-name 'Jo Doe' --signer-role Director --how paper --reference vault/17.pdf")]
+pub(super) struct LoaArguments {
+    #[command(subcommand)]
+    command: LoaCommand,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+/// The two sides of an LOA.
+#[derive(Debug, Args)]
+struct Parties {
+    /// The customer, who grants
+    #[arg(long, value_name = "ORG")]
+    granting: String,
+    /// The broker, who is authorized
+    #[arg(long, value_name = "ORG")]
+    authorized: String,
+}
+
+#[derive(Debug, Args)]
+struct Evidence {
+    /// Who signed
+    #[arg(long, value_name = "NAME")]
+    signer_name: String,
+    /// In which role, as Director
+    #[arg(long, value_name = "ROLE")]
+    signer_role: String,
+    /// How: paper, e-signature, …
+    #[arg(long)]
+    how: String,
+    /// Where the signed document is kept
+    #[arg(long)]
+    reference: String,
+    /// When it was signed, by the paper: an RFC 3339 instant or a date; default now
+    #[arg(long)]
+    at: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum LoaCommand {
+    /// List LOAs, newest first, and whether they count now
+    #[command(after_help = "\
+Example:
+  countersign loa list --org org_... --status ACTIVE")]
+    List {
+        /// Only those that this organization is a party of
+        #[arg(long)]
+        org: Option<String>,
+        /// Only those with this status
+        #[arg(long, value_parser = ["PENDING", "ACTIVE", "REVOKED"])]
+        status: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+    },
+    /// Issue a new PENDING LOA after the last one was revoked
+    #[command(after_help = "\
+Example:
+  countersign loa request --granting org_... --authorized org_...")]
+    Request {
+        #[command(flatten)]
+        parties: Parties,
+    },
+    /// Record that the customer signed
+    #[command(after_help = "\
+Example:
+  countersign loa sign --granting org_... --authorized org_... --signer-name 'Jo Doe' \\
+    --signer-role Director --how paper --reference vault/17.pdf --at 2026-05-14")]
+    Sign {
+        #[command(flatten)]
+        parties: Parties,
+        #[command(flatten)]
+        evidence: Evidence,
+    },
+    /// Take a PENDING or ACTIVE LOA back, for ever
+    #[command(after_help = "\
+Example:
+  countersign loa revoke --granting org_... --authorized org_... --reason 'contract ended'")]
+    Revoke {
+        #[command(flatten)]
+        parties: Parties,
+        /// Why, at most 500 characters
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+pub(super) fn run(operator: &Operator, arguments: LoaArguments) -> Result<Answer, CliError> {
+    let appliance = appliance(&operator.config, Opening::MustExist, Asks::Nobody)?;
+    let format = arguments.shape.format();
+    let by = By { actor: operator.actor.clone(), request_id: None };
+    let (parties, changed) = match arguments.command {
+        LoaCommand::List { org, status, limit } => {
+            let filter = AuthorizationFilter {
+                party: org.map(OrganizationId::new),
+                status: status.as_deref().and_then(AuthorizationStatus::parse),
+                limit,
+                ..AuthorizationFilter::default()
+            };
+            return list(&appliance, format, &filter);
+        }
+        LoaCommand::Request { parties } => {
+            let (granting, authorized) = ids(&parties);
+            (parties, request_authorization(&appliance, &granting, &authorized, by))
+        }
+        LoaCommand::Sign { parties, evidence } => {
+            let (granting, authorized) = ids(&parties);
+            let signature = signature(evidence, (appliance.clock)())?;
+            (parties, sign_authorization(&appliance, &granting, &authorized, signature, by))
+        }
+        LoaCommand::Revoke { parties, reason } => {
+            let (granting, authorized) = ids(&parties);
+            let reason = reason.as_deref();
+            (parties, revoke_authorization(&appliance, &granting, &authorized, reason, by))
+        }
+    };
+    let authorization = changed.map_err(|failure| explain(&failure, &parties))?;
+    let standing = standing(&appliance, &authorization.granting)?;
+    Ok(match format {
+        Format::Json => Answer::json(&of(&authorization, standing)),
+        Format::Table => Answer::text(format!(
+            "{} by {} for {}: {}\n",
+            authorization.status.as_str(),
+            authorization.granting,
+            authorization.authorized,
+            effect(&authorization, standing)
+        )),
+    })
+}
+
+fn list(
+    appliance: &Appliance,
+    format: Format,
+    filter: &AuthorizationFilter,
+) -> Result<Answer, CliError> {
+    let page = list_authorizations(appliance, filter)?;
+    let rows = page
+        .rows
+        .into_iter()
+        .map(|it| {
+            let standing = standing(appliance, &it.granting)?;
+            Ok((it, standing))
+        })
+        .collect::<Result<Vec<_>, Failure>>()?;
+    let list = List {
+        head: &["STATUS", "GRANTING", "AUTHORIZED", "EFFECT"],
+        rows: rows
+            .iter()
+            .map(|(it, standing)| {
+                vec![
+                    it.status.as_str().to_owned(),
+                    it.granting.to_string(),
+                    it.authorized.to_string(),
+                    effect(it, *standing),
+                ]
+            })
+            .collect(),
+        json: rows.iter().map(|(it, standing)| of(it, *standing)).collect(),
+        has_more: page.has_more,
+    };
+    Ok(Answer::list(
+        format,
+        &list,
+        "There are no such LOAs: `countersign org create --created-by <broker>` issues one with \
+         every customer, `countersign loa request` another.",
+    ))
+}
+
+fn ids(parties: &Parties) -> (OrganizationId, OrganizationId) {
+    (OrganizationId::new(&parties.granting), OrganizationId::new(&parties.authorized))
+}
+
+fn signature(evidence: Evidence, now: Timestamp) -> Result<Signature, CliError> {
+    let at = evidence.at.map_or(Ok(now), |it| {
+        Timestamp::parse(&it).ok_or_else(|| {
+            CliError::new(
+                Exit::Usage,
+                "--at must be an instant as 2026-05-14T09:30:00Z, or a date as 2026-05-14",
+            )
+        })
+    })?;
+    Ok(Signature {
+        at,
+        signer_name: evidence.signer_name,
+        signer_role: evidence.signer_role,
+        how: evidence.how,
+        reference: evidence.reference,
+    })
+}
+
+/// Two ids are easily swapped, so a missing LOA says which way round it was looked for.
+fn explain(failure: &Failure, parties: &Parties) -> CliError {
+    let error = CliError::from(failure.clone());
+    match error.exit {
+        Exit::NotFound => CliError::new(
+            error.exit,
+            format!(
+                "{} (granting {}, authorized {})",
+                error.sentence, parties.granting, parties.authorized
+            ),
+        ),
+        Exit::Refused | Exit::Usage | Exit::Provider | Exit::Register => error,
+    }
+}
+
+fn standing(appliance: &Appliance, of: &OrganizationId) -> Result<Standing, Failure> {
+    let verification = appliance
+        .store
+        .read(|register| register.verification(of))?
+        .ok_or(Failure::OrganizationNotFound)?;
+    Ok(verification.at((appliance.clock)()))
+}
+
+fn effect(authorization: &Authorization, granter: Standing) -> String {
+    match authorization.status {
+        AuthorizationStatus::Pending => "waits for the signature".to_owned(),
+        AuthorizationStatus::Active if authorization.is_effective(granter) => {
+            "effective".to_owned()
+        }
+        AuthorizationStatus::Active => {
+            format!("suspended, the granter is {}", granter.status.as_str())
+        }
+        AuthorizationStatus::Revoked => match &authorization.revoked_reason {
+            None => "ended".to_owned(),
+            Some(reason) => format!("ended: {reason}"),
+        },
+    }
+}
+
+fn of(authorization: &Authorization, granter: Standing) -> Value {
+    let text = |it: Option<Timestamp>| it.map(|it| it.to_string());
+    json!({
+        "object": "authorization",
+        "grantingOrganizationId": authorization.granting.as_str(),
+        "authorizedOrganizationId": authorization.authorized.as_str(),
+        "type": AUTHORIZATION_TYPE,
+        "status": authorization.status.as_str(),
+        "effective": authorization.is_effective(granter),
+        "signedAt": text(authorization.signed_at),
+        "revokedAt": text(authorization.revoked_at),
+        "revokedReason": authorization.revoked_reason,
+        "createdAt": authorization.created_at.to_string(),
+        "updatedAt": authorization.updated_at.to_string(),
+    })
+}

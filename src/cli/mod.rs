@@ -1,0 +1,154 @@
+//! The command line: what an operator types, turned into meaning once, and the wiring behind it.
+//!
+//! stdout is the answer, stderr the story, the exit code the verdict ([`exit`]). A command is a
+//! function from its arguments to an [`output::Answer`]; nothing but `output` writes. Only
+//! `wiring` knows the real clock.
+
+mod authorization;
+mod configuration;
+mod exit;
+mod flags;
+mod inbox;
+mod key;
+mod logging;
+mod organization;
+mod output;
+mod serve;
+mod verification;
+mod wiring;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Variables};
+use exit::{CliError, EXIT_CODES};
+use flags::SettingFlags;
+use output::{Answer, Format};
+
+/// Verify customers through Sumsub, hold their Letters of Authorization, and know at every instant
+/// whether you may act for them.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, after_help = root_help(), arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    settings: SettingFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const ROOT_HELP: &str = "\
+Examples:
+  countersign config
+  countersign org create --name 'Broker Ltd.' --type BUSINESS
+  countersign key create --org org_... --name backend
+  countersign serve
+
+`countersign config --help` lists every setting with its flag and its variable.";
+
+fn root_help() -> String {
+    format!("{ROOT_HELP}\n\n{EXIT_CODES}")
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API until SIGTERM or SIGINT
+    #[command(after_help = serve::HELP)]
+    Serve,
+    /// Make, list and revoke API keys
+    Key(key::KeyArguments),
+    /// Create, list and show organizations
+    Org(organization::OrganizationArguments),
+    /// List, request, sign and revoke Letters of Authorization (LOA)
+    Loa(authorization::LoaArguments),
+    /// Show verifications, start or import them, and decide on them
+    Verification(verification::VerificationArguments),
+    /// Read what Sumsub delivered, and apply it again
+    Inbox(inbox::InboxArguments),
+    /// Print what is configured and where each value came from
+    #[command(after_help = configuration::help())]
+    Config(configuration::ConfigArguments),
+}
+
+/// Who runs the command, on what.
+struct Operator {
+    config: Config,
+    /// `operator:<login>`: what the register keeps of them.
+    actor: String,
+}
+
+/// Runs one command and answers its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error),
+    };
+    match dispatch(cli, &Variables::of_process()) {
+        Ok(answer) => output::write(&answer),
+        Err(error) => output::refuse(&error),
+    }
+}
+
+fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
+    let config = Config::load(&cli.settings.0, variables)?;
+    let actor = format!("operator:{}", variables.login().unwrap_or("unknown"));
+    let operator = Operator { config, actor };
+    match cli.command {
+        Command::Serve => serve::serve(&operator.config, &variables.unknown()),
+        Command::Key(arguments) => key::run(&operator, arguments),
+        Command::Org(arguments) => organization::run(&operator, arguments),
+        Command::Loa(arguments) => authorization::run(&operator, arguments),
+        Command::Verification(arguments) => verification::run(&operator, arguments),
+        Command::Inbox(arguments) => inbox::run(&operator, &arguments),
+        Command::Config(arguments) => {
+            Ok(configuration::show(&operator.config, &variables.unknown(), &arguments))
+        }
+    }
+}
+
+/// Of the groups that list and show.
+#[derive(Debug, clap::Args)]
+struct Shape {
+    /// Answer as JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Shape {
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Table }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    fn each_command(command: &clap::Command, check: &mut impl FnMut(&clap::Command)) {
+        check(command);
+        for it in command.get_subcommands().filter(|it| it.get_name() != "help") {
+            each_command(it, check);
+        }
+    }
+
+    #[test]
+    fn every_commands_help_has_an_example() {
+        let mut command = Cli::command();
+        command.build();
+        each_command(&command, &mut |it| {
+            if it.get_name() == "help" {
+                return;
+            }
+            let help = it.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example") && help.contains("countersign "), "{}", it.get_name());
+        });
+    }
+}

@@ -1,0 +1,173 @@
+//! The only writer: answers to stdout, the story to stderr, and tables of plain aligned columns.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Write as _};
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::exit::{CliError, Exit};
+use crate::domain::timestamp::Timestamp;
+
+/// Whom an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// People.
+    Table,
+    /// Programs.
+    Json,
+}
+
+/// What a command says in the end.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// For stdout, byte for byte.
+    pub(super) out: Vec<u8>,
+    /// For stderr: what happened besides, what to do next.
+    pub(super) story: Option<String>,
+}
+
+impl Answer {
+    /// Text for people, complete with its last newline.
+    pub(super) fn text(text: String) -> Self {
+        Self { out: text.into_bytes(), story: None }
+    }
+
+    /// JSON for programs.
+    pub(super) fn json(value: &Value) -> Self {
+        Self::text(format!("{value:#}\n"))
+    }
+
+    /// The same with a story.
+    pub(super) fn telling(self, story: impl Into<String>) -> Self {
+        Self { story: Some(story.into()), ..self }
+    }
+
+    /// A list: a table, or nothing and `when_empty` told; for programs the contract's list object.
+    pub(super) fn list(format: Format, list: &List<'_>, when_empty: &str) -> Self {
+        match format {
+            Format::Json => Self::json(&serde_json::json!({
+                "object": "list", "data": list.json, "hasMore": list.has_more,
+            })),
+            Format::Table if list.rows.is_empty() => Self::default().telling(when_empty),
+            Format::Table => {
+                let answer = Self::text(table(list.head, &list.rows));
+                if list.has_more {
+                    answer.telling("There are older ones: raise --limit to see more.")
+                } else {
+                    answer
+                }
+            }
+        }
+    }
+}
+
+/// A list in both shapes.
+pub(super) struct List<'a> {
+    pub(super) head: &'a [&'a str],
+    pub(super) rows: Vec<Vec<String>>,
+    pub(super) json: Vec<Value>,
+    pub(super) has_more: bool,
+}
+
+/// Writes an answer. Whoever closes the pipe early has read enough: that is success.
+pub(super) fn write(answer: &Answer) -> ExitCode {
+    if let Err(error) = out(&answer.out) {
+        return refuse(&CliError::from(error));
+    }
+    if let Some(story) = &answer.story {
+        tell(story);
+    }
+    ExitCode::SUCCESS
+}
+
+/// Says why a command did not do what was asked.
+pub(super) fn refuse(error: &CliError) -> ExitCode {
+    tell(&format!("countersign: {}", error.sentence));
+    ExitCode::from(error.exit.code())
+}
+
+/// Help and version go to stdout and are success; a wrong command line goes to stderr.
+pub(super) fn usage(error: &clap::Error) -> ExitCode {
+    // Nowhere to say that saying failed.
+    drop(error.print());
+    if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
+}
+
+/// Writes to stdout at once.
+pub(super) fn out(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// Tells one thing on stderr.
+pub(super) fn tell(story: &str) {
+    // Nowhere to say that saying failed.
+    drop(writeln!(io::stderr().lock(), "{story}"));
+}
+
+/// Columns as wide as their widest cell, two spaces apart, nothing after the last.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = head.iter().map(|it| (*it).to_owned()).collect();
+    let lines = || std::iter::once(&head).chain(rows);
+    let widths: Vec<usize> = (0..head.len())
+        .map(|column| {
+            lines().filter_map(|it| it.get(column)).map(|it| printable(it).chars().count()).max()
+        })
+        .map(Option::unwrap_or_default)
+        .collect();
+    let mut text = String::new();
+    for line in lines() {
+        let cells: Vec<String> = line
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{:<width$}", printable(cell)))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// `Name  value`, one a line.
+pub(super) fn fields(pairs: &[(&str, String)]) -> String {
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    pairs.iter().fold(String::new(), |mut text, (name, value)| {
+        // Writing to a String does not fail.
+        writeln!(text, "{name:<width$}  {}", printable(value)).unwrap_or_default();
+        text
+    })
+}
+
+/// An instant, or a dash.
+pub(super) fn instant(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "-".to_owned(), |it| it.to_string())
+}
+
+/// Text from outside on one line, unable to steer a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_nothing_trails() {
+        let rows =
+            vec![vec!["é".to_owned(), "b".to_owned()], vec!["long".to_owned(), String::new()]];
+
+        assert_eq!(table(&["A", "B"], &rows), "A     B\né     b\nlong\n");
+    }
+
+    #[test]
+    fn no_cell_can_steer_a_terminal_or_break_a_line() {
+        let rows = vec![vec!["a\u{1b}[2J\nb".to_owned()]];
+
+        assert_eq!(table(&["A"], &rows), "A\na [2J b\n");
+    }
+}

@@ -1,0 +1,124 @@
+//! `countersign serve`: the API, until a signal.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::exit::{CliError, Exit};
+use super::logging;
+use super::output::{Answer, tell};
+use super::wiring::{Asks, appliance};
+use crate::api;
+use crate::config::Config;
+use crate::http::Service;
+use crate::http::limits::{Limits, raise_descriptor_limit};
+use crate::http::server::{self, Server};
+use crate::store::Opening;
+use crate::usecase::Appliance;
+
+/// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
+const GRACE: Duration = Duration::from_secs(10);
+
+pub(super) const HELP: &str = "\
+Examples:
+  countersign serve
+  COUNTERSIGN_SUMSUB_APP_TOKEN_FILE=/run/secrets/token \\
+    countersign serve --listen 0.0.0.0:8080 --database /var/lib/countersign/test.db
+
+Every setting can be given here; `countersign config --help` lists them. SIGTERM
+and SIGINT let requests in flight finish; a second signal does not wait.";
+
+/// Serves until a signal.
+pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliError> {
+    let signals = Stop::on_signal()?;
+    logging::start(&config.log);
+    for name in unknown {
+        tracing::warn!(name, "this variable is no setting of countersign");
+    }
+    let appliance =
+        Arc::new(appliance(config, Opening::CreateIfMissing, Asks::Sumsub).map_err(|error| {
+            match error.exit {
+                Exit::Usage => CliError::new(Exit::Usage, without_account(config, &error.sentence)),
+                _ => error,
+            }
+        })?);
+    let server = listen(config.listen, limits(config), appliance)?;
+    tell(&format!(
+        "countersign serves http://{} ({} environment, register {})",
+        server.address(),
+        config.world.as_str(),
+        config.database.display()
+    ));
+    signals.wait();
+    tracing::info!("stopping");
+    server.stop(GRACE);
+    Ok(Answer::default())
+}
+
+/// Opens the port and serves the API on it.
+pub(super) fn listen(
+    address: SocketAddr,
+    limits: Limits,
+    appliance: Arc<Appliance>,
+) -> Result<Server, CliError> {
+    raise_descriptor_limit(limits.connections_max)?;
+    let listener = server::listen(address).map_err(|error| {
+        CliError::new(
+            Exit::Refused,
+            format!("cannot listen on {address} ({error}): choose another address with --listen"),
+        )
+    })?;
+    let clock = Arc::clone(&appliance.clock);
+    let service = Service {
+        handle: Box::new(move |request| api::handle(&appliance, request)),
+        refuse: api::refuse,
+        body_bytes_max: api::body_bytes_max,
+        clock: Arc::new(move || clock().as_ms()),
+    };
+    Ok(server::serve(listener, limits, service)?)
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        connections_max: config.connections_max,
+        connections_per_peer_max: config.connections_per_peer_max.min(config.connections_max),
+        ..Limits::default()
+    }
+}
+
+fn without_account(config: &Config, sentence: &str) -> String {
+    match config.world {
+        crate::config::World::Test => {
+            format!(
+                "{sentence}\nWithout an account at Sumsub, try `countersign demo`: it needs none."
+            )
+        }
+        crate::config::World::Live => sentence.to_owned(),
+    }
+}
+
+/// SIGTERM and SIGINT, held back from the moment this exists.
+pub(super) struct Stop(Signals);
+
+impl Stop {
+    /// From now on a signal stops by way of [`Stop::wait`].
+    pub(super) fn on_signal() -> io::Result<Self> {
+        Ok(Self(Signals::new([SIGTERM, SIGINT])?))
+    }
+
+    /// Waits for the first signal; after it, a second one ends the process at once.
+    pub(super) fn wait(mut self) {
+        if self.0.forever().next().is_some() {
+            let handle = self.0.handle();
+            handle.close();
+            for signal in [SIGTERM, SIGINT] {
+                let now = Arc::new(std::sync::atomic::AtomicBool::new(true));
+                drop(signal_hook::flag::register_conditional_shutdown(signal, 1, now));
+            }
+        }
+    }
+}

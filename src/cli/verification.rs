@@ -1,0 +1,286 @@
+//! `countersign verification`: what is known of a customer and why, and what an operator decides.
+
+use std::io::Read as _;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::exit::{CliError, Exit};
+use super::output::{Answer, Format, fields, instant, table};
+use super::wiring::{Asks, appliance};
+use super::{Operator, Shape};
+use crate::domain::authorization::Acting;
+use crate::domain::organization::{Organization, OrganizationId};
+use crate::domain::verification::{Standing, Verification};
+use crate::store::{Cause, Opening, RecordedFact};
+use crate::usecase::Failure;
+use crate::usecase::decide::{Decision, decide};
+use crate::usecase::import_verification::{
+    SHARE_TOKEN_CHARACTERS_MAX, ShareToken, import_verification,
+};
+use crate::usecase::start_session::start_session;
+
+/// Why an operator started or imported, when they do not say.
+const REASON_DEFAULT: &str = "at the command line";
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  countersign verification show org_...
+  countersign verification hold org_... --reason 'name is on a sanctions list'")]
+pub(super) struct VerificationArguments {
+    #[command(subcommand)]
+    command: VerificationCommand,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+#[derive(Debug, Args)]
+struct Reasoned {
+    /// The customer, `org_…`
+    org: String,
+    /// Why, 1 to 500 characters; kept for ever
+    #[arg(long)]
+    reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum VerificationCommand {
+    /// Show where a verification stands, and every recorded fact with its cause
+    #[command(after_help = "\
+Example:
+  countersign verification show org_... --json")]
+    Show {
+        /// The customer, `org_…`
+        org: String,
+    },
+    /// Hold a verification, from any status: `ON_HOLD` until an operator releases it
+    #[command(after_help = "\
+Example:
+  countersign verification hold org_... --reason 'name is on a sanctions list'")]
+    Hold(Reasoned),
+    /// Release a hold as APPROVED
+    #[command(after_help = "\
+Example:
+  countersign verification approve org_... --reason 'false match, ticket 4711'")]
+    Approve(Reasoned),
+    /// Release a hold as REJECTED
+    #[command(after_help = "\
+Example:
+  countersign verification reject org_... --reason 'confirmed match, ticket 4711'")]
+    Reject(Reasoned),
+    /// Release a hold as `RESUBMISSION_REQUIRED`
+    #[command(after_help = "\
+Example:
+  countersign verification resubmit org_... --reason 'passport has expired'")]
+    Resubmit(Reasoned),
+    /// Let a REJECTED customer submit again: `RESUBMISSION_REQUIRED`
+    #[command(after_help = "\
+Example:
+  countersign verification reopen org_... --reason 'appeal granted'")]
+    Reopen(Reasoned),
+    /// Start or resume a session at Sumsub; prints the customer's link and token
+    #[command(after_help = "\
+Example:
+  countersign verification start org_...")]
+    Start {
+        /// The customer, `org_…`
+        org: String,
+        /// Why
+        #[arg(long, default_value = REASON_DEFAULT)]
+        reason: String,
+    },
+    /// Import the verification of an INDIVIDUAL from a partner's Sumsub account
+    #[command(after_help = "\
+Example:
+  countersign verification import org_... < share-token.txt")]
+    Import {
+        /// The customer, `org_…`
+        org: String,
+        /// The partner's share token, used once; without it, read from stdin
+        #[arg(long, value_name = "TOKEN")]
+        share_token: Option<String>,
+        /// Why
+        #[arg(long, default_value = REASON_DEFAULT)]
+        reason: String,
+    },
+}
+
+pub(super) fn run(
+    operator: &Operator,
+    arguments: VerificationArguments,
+) -> Result<Answer, CliError> {
+    let format = arguments.shape.format();
+    let decided = |decision, it: &Reasoned| settle(operator, format, decision, it);
+    match arguments.command {
+        VerificationCommand::Show { org } => show(operator, format, &OrganizationId::new(org)),
+        VerificationCommand::Hold(it) => decided(Decision::Hold, &it),
+        VerificationCommand::Approve(it) => decided(Decision::Approve, &it),
+        VerificationCommand::Reject(it) => decided(Decision::Reject, &it),
+        VerificationCommand::Resubmit(it) => decided(Decision::Resubmit, &it),
+        VerificationCommand::Reopen(it) => decided(Decision::Reopen, &it),
+        VerificationCommand::Start { org, reason } => {
+            start(operator, format, OrganizationId::new(org), reason)
+        }
+        VerificationCommand::Import { org, share_token, reason } => {
+            let token = share_token.map_or_else(token_from_stdin, Ok)?;
+            import(operator, format, &OrganizationId::new(org), (&token, reason))
+        }
+    }
+}
+
+fn show(operator: &Operator, format: Format, id: &OrganizationId) -> Result<Answer, CliError> {
+    let appliance = appliance(&operator.config, Opening::MustExist, Asks::Nobody)?;
+    let (organization, verification, facts) = appliance.store.snapshot(|register| {
+        let organization = register.organization(id)?.ok_or(Failure::OrganizationNotFound)?;
+        let verification = register.verification(id)?.ok_or(Failure::OrganizationNotFound)?;
+        Ok::<_, Failure>((organization, verification, register.facts(id)?))
+    })?;
+    let standing = verification.at((appliance.clock)());
+    Ok(match format {
+        Format::Json => Answer::json(&json!({
+            "object": "organization_verification",
+            "organizationId": organization.id.as_str(),
+            "status": standing.status.as_str(),
+            "type": organization.kind.as_str(),
+            "updatedAt": standing.updated_at.to_string(),
+            "applicantId": verification.applicant_id,
+            "expiresAt": verification.expires_at.map(|it| it.to_string()),
+            "lapsed": standing.lapsed,
+            "facts": facts.iter().map(fact_json).collect::<Vec<_>>(),
+        })),
+        Format::Table => Answer::text(people(&organization, &verification, standing, &facts)),
+    })
+}
+
+fn people(
+    organization: &Organization,
+    verification: &Verification,
+    standing: Standing,
+    facts: &[RecordedFact],
+) -> String {
+    let lapsed = if standing.lapsed { " (the approval has expired)" } else { "" };
+    let head = fields(&[
+        ("Organization", organization.id.to_string()),
+        ("Name", organization.name.as_str().to_owned()),
+        ("Type", organization.kind.as_str().to_owned()),
+        ("Status", format!("{}{lapsed}", standing.status.as_str())),
+        ("Updated", standing.updated_at.to_string()),
+        ("Applicant", verification.applicant_id.clone().unwrap_or_else(|| "-".to_owned())),
+        ("Expires", instant(verification.expires_at)),
+    ]);
+    if facts.is_empty() {
+        let id = &organization.id;
+        return format!(
+            "{head}\nNothing has happened yet: `countersign verification start {id}` starts a \
+             session.\n"
+        );
+    }
+    let rows: Vec<Vec<String>> = facts
+        .iter()
+        .map(|it| vec![it.fact.known_at.to_string(), it.fact.event.as_str().to_owned(), cause(it)])
+        .collect();
+    format!("{head}\n{}", table(&["RECORDED", "EVENT", "CAUSE"], &rows))
+}
+
+fn cause(fact: &RecordedFact) -> String {
+    match &fact.cause {
+        Cause::Delivery(id) => format!("delivery {id} of {}", fact.fact.happened_at),
+        Cause::Operator { actor, reason } => format!("{actor}: {reason}"),
+        Cause::Request(id) => format!("request {id}"),
+    }
+}
+
+fn fact_json(fact: &RecordedFact) -> Value {
+    json!({
+        "sequence": fact.fact.sequence,
+        "event": fact.fact.event.as_str(),
+        "happenedAt": fact.fact.happened_at.to_string(),
+        "knownAt": fact.fact.known_at.to_string(),
+        "applicantId": fact.fact.applicant_id,
+        "validDays": fact.fact.valid_days,
+        "cause": match &fact.cause {
+            Cause::Delivery(id) => json!({"delivery": id}),
+            Cause::Operator { actor, reason } => json!({"actor": actor, "reason": reason}),
+            Cause::Request(id) => json!({"requestId": id}),
+        },
+    })
+}
+
+fn settle(
+    operator: &Operator,
+    format: Format,
+    decision: Decision,
+    arguments: &Reasoned,
+) -> Result<Answer, CliError> {
+    let appliance = appliance(&operator.config, Opening::MustExist, Asks::Nobody)?;
+    let id = OrganizationId::new(&arguments.org);
+    let standing = decide(&appliance, &id, decision, &operator.actor, &arguments.reason)?;
+    Ok(stands(format, &id, standing))
+}
+
+fn start(
+    operator: &Operator,
+    format: Format,
+    id: OrganizationId,
+    reason: String,
+) -> Result<Answer, CliError> {
+    let appliance = appliance(&operator.config, Opening::MustExist, Asks::Sumsub)?;
+    let cause = Cause::Operator { actor: operator.actor.clone(), reason };
+    let session = start_session(&appliance, &Acting::for_itself(id), cause)?;
+    let token = session.access_token.expose();
+    Ok(match format {
+        Format::Json => Answer::json(&json!({
+            "object": "verification_session", "url": session.url, "accessToken": token,
+        })),
+        Format::Table => {
+            Answer::text(fields(&[("Link", session.url), ("Access token", token.to_owned())]))
+                .telling(format!(
+                    "Both are for this customer only and live {} minutes.",
+                    operator.config.session_ttl_s / 60
+                ))
+        }
+    })
+}
+
+fn import(
+    operator: &Operator,
+    format: Format,
+    id: &OrganizationId,
+    (token, reason): (&str, String),
+) -> Result<Answer, CliError> {
+    let token = ShareToken::parse(token).ok_or_else(|| {
+        CliError::new(
+            Exit::Usage,
+            format!("a share token has 1 to {SHARE_TOKEN_CHARACTERS_MAX} characters and no spaces"),
+        )
+    })?;
+    let appliance = appliance(&operator.config, Opening::MustExist, Asks::Sumsub)?;
+    let cause = Cause::Operator { actor: operator.actor.clone(), reason };
+    let standing = import_verification(&appliance, &Acting::for_itself(id.clone()), &token, cause)?;
+    Ok(stands(format, id, standing))
+}
+
+fn stands(format: Format, id: &OrganizationId, standing: Standing) -> Answer {
+    match format {
+        Format::Json => Answer::json(&json!({
+            "object": "organization_verification",
+            "organizationId": id.as_str(),
+            "status": standing.status.as_str(),
+            "updatedAt": standing.updated_at.to_string(),
+        })),
+        Format::Table => Answer::text(format!(
+            "{id} is {} since {}\n",
+            standing.status.as_str(),
+            standing.updated_at
+        )),
+    }
+}
+
+/// So that the token stands in no list of processes and no shell's history.
+fn token_from_stdin() -> Result<String, CliError> {
+    let bound = u64::try_from(SHARE_TOKEN_CHARACTERS_MAX.saturating_mul(4)).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    std::io::stdin().lock().take(bound).read_to_string(&mut text)?;
+    Ok(text.trim().to_owned())
+}

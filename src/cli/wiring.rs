@@ -1,0 +1,104 @@
+//! From a configuration to the open appliance; the one real clock and the one real pause.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::exit::CliError;
+use crate::config::{Config, ImportProduct, Provider, World};
+use crate::domain::environment::Environment;
+use crate::domain::timestamp::{Clock, Timestamp};
+use crate::store::{Opening, Store};
+use crate::sumsub::{Account, Client, ImportMode};
+use crate::usecase::{Appliance, Permits, Rules};
+
+/// Whether a command talks with Sumsub, so that the credentials must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// It does, or is told by Sumsub.
+    Sumsub,
+    /// It does not.
+    Nobody,
+}
+
+/// The real time.
+pub(super) fn real_clock() -> Clock {
+    Arc::new(|| Timestamp::from_ms(unix_ms()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one real clock")]
+fn unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The real wait.
+#[expect(clippy::disallowed_methods, reason = "the one real pause")]
+pub(super) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
+/// The appliance of an operator's command.
+pub(super) fn appliance(
+    config: &Config,
+    opening: Opening,
+    asks: Asks,
+) -> Result<Appliance, CliError> {
+    let provider = match asks {
+        Asks::Sumsub => Some(config.provider()?),
+        Asks::Nobody => None,
+    };
+    build(config, provider, opening, real_clock())
+}
+
+/// Opens the register and builds the client. Without a provider, whoever asks it all the same is
+/// refused by an address that cannot exist.
+pub(super) fn build(
+    config: &Config,
+    provider: Option<Provider>,
+    opening: Opening,
+    clock: Clock,
+) -> Result<Appliance, CliError> {
+    let environment = match config.world {
+        World::Test => Environment::Test,
+        World::Live => Environment::Live,
+    };
+    let store = Store::open(&config.database, environment, opening, clock())?;
+    let webhook_secret = provider.as_ref().map_or("", |it| it.webhook_secret.expose()).to_owned();
+    let account = provider.map_or_else(nowhere, |it| Account {
+        base_url: it.url,
+        app_token: it.app_token.expose().to_owned(),
+        secret_key: it.secret_key.expose().to_owned(),
+        level_business: it.level_business,
+        level_individual: it.level_individual,
+        session_ttl_s: config.session_ttl_s,
+    });
+    Ok(Appliance {
+        store,
+        sumsub: Client::new(account, Arc::clone(&clock), Arc::new(pause)),
+        clock,
+        rules: Rules {
+            environment,
+            import_mode: match config.import_product {
+                ImportProduct::Reuse => ImportMode::Reuse,
+                ImportProduct::Copy => ImportMode::Copy,
+            },
+            valid_days_business: config.valid_days_business,
+            valid_days_individual: config.valid_days_individual,
+            webhook_secret,
+        },
+        permits: Permits::new(config.provider_permits),
+        refused_digests: AtomicU64::new(0),
+    })
+}
+
+fn nowhere() -> Account {
+    Account {
+        base_url: "https://sumsub.invalid".to_owned(),
+        app_token: String::new(),
+        secret_key: String::new(),
+        level_business: String::new(),
+        level_individual: String::new(),
+        session_ttl_s: 0,
+    }
+}

@@ -1,0 +1,374 @@
+//! What the operator configured: flags, environment and secret files become one [`Config`], once.
+//!
+//! There is one list of settings, [`SETTINGS`]; flags, environment variables, `countersign config`
+//! and the help texts are all made of it. A flag outranks the environment, which outranks the
+//! default. A secret is never a flag's value, where every process could read it: its flag and its
+//! second variable name a file. No secret is ever shown, by `Debug` or by an error, not in part.
+
+mod setting;
+mod value;
+mod variables;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use setting::{SETTINGS, Secrecy, Setting};
+pub use variables::Variables;
+
+use setting::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, LISTEN, LOG,
+    PROVIDER_PERMITS, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
+    SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET,
+    VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL,
+};
+use value::{base_url, is_loopback, read_secret, word};
+
+/// The largest secret file that is read, in bytes: a larger one is the wrong file.
+pub const SECRET_BYTES_MAX: u64 = 4096;
+
+/// What the command line gave, by [`Setting::name`].
+pub type Flags = BTreeMap<&'static str, String>;
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself, for whoever must send or compare it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// A file that a flag or a variable named.
+    File(PathBuf),
+    /// Nobody said anything.
+    Default,
+}
+
+/// `flag`, `environment`, `file <path>` or `default`.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment => f.write_str("environment"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A setting with the value that is in force.
+#[derive(Clone, Debug)]
+pub struct InForce {
+    /// The setting.
+    pub setting: &'static Setting,
+    /// Where its value came from.
+    pub source: Source,
+    value: Option<Secret>,
+}
+
+impl InForce {
+    /// What may be shown of it: the value, or for a secret only whether there is one.
+    pub fn shown(&self) -> &str {
+        match (self.setting.secrecy, &self.value) {
+            (_, None) => "not set",
+            (Secrecy::Secret, Some(_)) => "set",
+            (Secrecy::Open, Some(value)) => value.expose(),
+        }
+    }
+}
+
+/// Test or live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// Sandbox accounts.
+    Test,
+    /// Real customers.
+    Live,
+}
+
+impl World {
+    /// `test` or `live`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// Which of Sumsub's products an import uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportProduct {
+    /// Reusable KYC.
+    Reuse,
+    /// Copy Applicant.
+    Copy,
+}
+
+/// Everything that the operator configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Test or live.
+    pub world: World,
+    /// The register's file.
+    pub database: PathBuf,
+    /// Where `serve` takes connections.
+    pub listen: SocketAddr,
+    /// How long a session's token lives, in seconds.
+    pub session_ttl_s: u32,
+    /// Which of Sumsub's products an import uses.
+    pub import_product: ImportProduct,
+    /// Days that a BUSINESS's approval counts; 0 = for ever.
+    pub valid_days_business: u32,
+    /// Days that an INDIVIDUAL's approval counts; 0 = for ever.
+    pub valid_days_individual: u32,
+    /// Requests that may wait for Sumsub at once.
+    pub provider_permits: usize,
+    /// Open connections.
+    pub connections_max: usize,
+    /// Open connections of one address.
+    pub connections_per_peer_max: usize,
+    /// The least important log line written: a level's name, or `off`.
+    pub log: String,
+    /// Every setting with the value that is in force, in the order of [`SETTINGS`].
+    pub in_force: Vec<InForce>,
+    sumsub_url: String,
+}
+
+/// What it takes to talk with Sumsub, complete.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Where Sumsub's API is, without a slash at the end.
+    pub url: String,
+    /// Our app token.
+    pub app_token: Secret,
+    /// Its secret key.
+    pub secret_key: Secret,
+    /// The webhook's secret.
+    pub webhook_secret: Secret,
+    /// The level for BUSINESS.
+    pub level_business: String,
+    /// The level for INDIVIDUAL.
+    pub level_individual: String,
+}
+
+/// Why a configuration is refused. Only the operator can mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is none that the setting accepts.
+    #[error("{} (from {origin}) is {given}: it must be {}", .setting.name, .setting.accepted)]
+    Invalid {
+        /// The setting.
+        setting: &'static Setting,
+        /// Where the value came from.
+        origin: Source,
+        /// The value in quotes, unless it must not be shown.
+        given: String,
+    },
+    /// A secret was given twice.
+    #[error("{} and {} are both set: keep one of them", .0.variable(), .0.file_variable())]
+    GivenTwice(&'static Setting),
+    /// A secret's file cannot be used.
+    #[error("{} cannot be read from {}: {why}", .setting.name, .path.display())]
+    SecretFile {
+        /// The setting.
+        setting: &'static Setting,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A variable's value is not UTF-8.
+    #[error("{variable} is not readable text: set it to UTF-8 text")]
+    NotText {
+        /// The variable.
+        variable: String,
+    },
+    /// What Sumsub's API needs is not all there.
+    #[error("Sumsub cannot be asked, because {} not set:{}", value::count(.missing.len()),
+            value::how_to_set(.missing))]
+    Missing {
+        /// The settings.
+        missing: Vec<&'static Setting>,
+    },
+    /// Secrets would travel unencrypted.
+    #[error(
+        "sumsub-url is {url}: in the {} environment it must begin with https://{}",
+        .world.as_str(),
+        match .world { World::Test => ", or be a loopback address", World::Live => "" }
+    )]
+    NotEncrypted {
+        /// The environment.
+        world: World,
+        /// The address.
+        url: String,
+    },
+    /// The app token is one of the other environment.
+    #[error(
+        "sumsub-app-token belongs to Sumsub's {token} and the environment is {}: use the other \
+         token, or set {}", .world.as_str(), ENVIRONMENT.variable()
+    )]
+    OtherWorld {
+        /// The environment.
+        world: World,
+        /// Sumsub's word for the token's.
+        token: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads and checks everything once.
+    pub fn load(flags: &Flags, variables: &Variables) -> Result<Self, ConfigError> {
+        let in_force = SETTINGS
+            .iter()
+            .map(|setting| find(setting, flags, variables))
+            .collect::<Result<Vec<_>, _>>()?;
+        let found = Found(&in_force);
+        Ok(Self {
+            world: found.parse(&ENVIRONMENT, |it| {
+                word(it, [("test", World::Test), ("live", World::Live)])
+            })?,
+            database: found.parse(&DATABASE, |it| Some(PathBuf::from(it)))?,
+            listen: found.parse(&LISTEN, |it| it.parse().ok())?,
+            session_ttl_s: found.parse(&SESSION_TTL, |it| value::within(it, 60..=86_400))?,
+            import_product: found.parse(&IMPORT_MODE, |it| {
+                word(it, [("reuse", ImportProduct::Reuse), ("copy", ImportProduct::Copy)])
+            })?,
+            valid_days_business: found
+                .parse(&VALID_DAYS_BUSINESS, |it| value::within(it, 0..=36_500))?,
+            valid_days_individual: found
+                .parse(&VALID_DAYS_INDIVIDUAL, |it| value::within(it, 0..=36_500))?,
+            provider_permits: found.parse(&PROVIDER_PERMITS, |it| value::within(it, 1..=1024))?,
+            connections_max: found.parse(&CONNECTIONS_MAX, |it| value::within(it, 1..=65_536))?,
+            connections_per_peer_max: found
+                .parse(&CONNECTIONS_PER_PEER_MAX, |it| value::within(it, 1..=65_536))?,
+            log: found.parse(&LOG, |it| {
+                ["error", "warn", "info", "debug", "trace", "off"]
+                    .contains(&it)
+                    .then(|| it.to_owned())
+            })?,
+            sumsub_url: found.parse(&SUMSUB_URL, base_url)?,
+            in_force,
+        })
+    }
+
+    /// What it takes to talk with Sumsub; all that is missing is named at once.
+    pub fn provider(&self) -> Result<Provider, ConfigError> {
+        let found = Found(&self.in_force);
+        let missing: Vec<_> = [
+            &SUMSUB_APP_TOKEN,
+            &SUMSUB_SECRET_KEY,
+            &SUMSUB_WEBHOOK_SECRET,
+            &SUMSUB_LEVEL_BUSINESS,
+            &SUMSUB_LEVEL_INDIVIDUAL,
+        ]
+        .into_iter()
+        .filter(|it| found.value(it).is_none())
+        .collect();
+        if !missing.is_empty() {
+            return Err(ConfigError::Missing { missing });
+        }
+        let url = self.sumsub_url.clone();
+        let is_encrypted = url.starts_with("https://");
+        if !is_encrypted && (self.world == World::Live || !is_loopback(&url)) {
+            return Err(ConfigError::NotEncrypted { world: self.world, url });
+        }
+        let secret = |setting| found.value(setting).cloned().unwrap_or(Secret(String::new()));
+        let app_token = secret(&SUMSUB_APP_TOKEN);
+        match (self.world, app_token.expose()) {
+            (World::Live, token) if token.starts_with("sbx:") => {
+                return Err(ConfigError::OtherWorld { world: self.world, token: "sandbox" });
+            }
+            (World::Test, token) if token.starts_with("prd:") => {
+                return Err(ConfigError::OtherWorld { world: self.world, token: "production" });
+            }
+            (World::Live | World::Test, _) => {}
+        }
+        Ok(Provider {
+            url,
+            app_token,
+            secret_key: secret(&SUMSUB_SECRET_KEY),
+            webhook_secret: secret(&SUMSUB_WEBHOOK_SECRET),
+            level_business: secret(&SUMSUB_LEVEL_BUSINESS).0,
+            level_individual: secret(&SUMSUB_LEVEL_INDIVIDUAL).0,
+        })
+    }
+}
+
+struct Found<'a>(&'a [InForce]);
+
+impl Found<'_> {
+    fn value(&self, setting: &Setting) -> Option<&Secret> {
+        self.0.iter().find(|it| it.setting == setting)?.value.as_ref()
+    }
+
+    /// The value of a setting that has a default.
+    fn parse<T>(
+        &self,
+        setting: &'static Setting,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        let in_force = self.0.iter().find(|it| it.setting == setting);
+        let text = in_force.and_then(|it| it.value.as_ref()).map_or("", Secret::expose);
+        read(text).ok_or_else(|| ConfigError::Invalid {
+            setting,
+            origin: in_force.map_or(Source::Default, |it| it.source.clone()),
+            // An address may carry a password.
+            given: if text.contains('@') { "not one".to_owned() } else { format!("\"{text}\"") },
+        })
+    }
+}
+
+fn find(
+    setting: &'static Setting,
+    flags: &Flags,
+    variables: &Variables,
+) -> Result<InForce, ConfigError> {
+    let in_force =
+        |value: &str, source| InForce { setting, source, value: Some(Secret(value.to_owned())) };
+    let from_file = |path: &str| {
+        let path = Path::new(path);
+        read_secret(path)
+            .map(|it| in_force(&it, Source::File(path.to_owned())))
+            .map_err(|why| ConfigError::SecretFile { setting, path: path.to_owned(), why })
+    };
+    match (flags.get(setting.name), setting.secrecy) {
+        (Some(path), Secrecy::Secret) => return from_file(path),
+        (Some(value), Secrecy::Open) => return Ok(in_force(value, Source::Flag)),
+        (None, _) => {}
+    }
+    let value = variables.get(&setting.variable())?;
+    let file = match setting.secrecy {
+        Secrecy::Secret => variables.get(&setting.file_variable())?,
+        Secrecy::Open => None,
+    };
+    match (value, file) {
+        (Some(_), Some(_)) => Err(ConfigError::GivenTwice(setting)),
+        (Some(value), None) => Ok(in_force(value, Source::Environment)),
+        (None, Some(path)) => from_file(path),
+        (None, None) => {
+            let value = setting.default.map(|it| Secret(it.to_owned()));
+            Ok(InForce { setting, source: Source::Default, value })
+        }
+    }
+}

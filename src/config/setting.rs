@@ -1,0 +1,133 @@
+//! The one list of settings: flags, variables, `countersign config` and help are made of it.
+
+/// What our environment variables begin with.
+pub(super) const PREFIX: &str = "COUNTERSIGN_";
+
+/// One thing that can be configured.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name.
+    pub name: &'static str,
+    /// Its flag, without the dashes; a secret's flag names a file.
+    pub flag: &'static str,
+    /// What is in force when nobody says anything.
+    pub default: Option<&'static str>,
+    /// Whether it is masked wherever it is shown.
+    pub secrecy: Secrecy,
+    /// What it may be.
+    pub accepted: &'static str,
+    /// What it does, in one line.
+    pub doc: &'static str,
+}
+
+/// Whether a value may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrecy {
+    /// Anybody may see it.
+    Open,
+    /// Nobody may.
+    Secret,
+}
+
+impl Setting {
+    /// The environment variable that holds its value.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// The environment variable that names a file with its value, for a secret.
+    pub fn file_variable(&self) -> String {
+        format!("{}_FILE", self.variable())
+    }
+
+    const fn open(name: &'static str, default: Option<&'static str>, doc: &'static str) -> Self {
+        Self { name, flag: name, default, secrecy: Secrecy::Open, accepted: "any text", doc }
+    }
+
+    const fn secret(name: &'static str, flag: &'static str, doc: &'static str) -> Self {
+        let accepted = "a text of one line";
+        Self { name, flag, default: None, secrecy: Secrecy::Secret, accepted, doc }
+    }
+
+    const fn accepts(self, accepted: &'static str) -> Self {
+        Self { accepted, ..self }
+    }
+}
+
+pub(super) static ENVIRONMENT: Setting =
+    Setting::open("environment", Some("test"), "The world that register, keys and Sumsub are of")
+        .accepts("test or live");
+pub(super) static DATABASE: Setting =
+    Setting::open("database", Some("countersign.db"), "The register's file").accepts("a path");
+pub(super) static LISTEN: Setting =
+    Setting::open("listen", Some("127.0.0.1:8080"), "Where `serve` takes connections")
+        .accepts("an IP address and a port, as 127.0.0.1:8080 or [::1]:8080");
+pub(super) static SUMSUB_URL: Setting =
+    Setting::open("sumsub-url", Some("https://api.sumsub.com"), "Where Sumsub's API is")
+        .accepts("https://host[:port], or http:// for a loopback host; no path");
+pub(super) static SUMSUB_APP_TOKEN: Setting =
+    Setting::secret("sumsub-app-token", "sumsub-app-token-file", "Our app token at Sumsub");
+pub(super) static SUMSUB_SECRET_KEY: Setting =
+    Setting::secret("sumsub-secret-key", "sumsub-secret-key-file", "The app token's secret key");
+pub(super) static SUMSUB_WEBHOOK_SECRET: Setting = Setting::secret(
+    "sumsub-webhook-secret",
+    "sumsub-webhook-secret-file",
+    "The secret of Sumsub's webhook; not the app token's",
+);
+pub(super) static SUMSUB_LEVEL_BUSINESS: Setting =
+    Setting::open("sumsub-level-business", None, "The Sumsub level that verifies a BUSINESS")
+        .accepts("a level's name");
+pub(super) static SUMSUB_LEVEL_INDIVIDUAL: Setting =
+    Setting::open("sumsub-level-individual", None, "The Sumsub level that verifies an INDIVIDUAL")
+        .accepts("a level's name");
+pub(super) static SESSION_TTL: Setting =
+    Setting::open("session-ttl", Some("1800"), "How long a session's token lives, in seconds")
+        .accepts("60 to 86400");
+pub(super) static IMPORT_MODE: Setting =
+    Setting::open("import-mode", Some("reuse"), "Sumsub's product behind an import")
+        .accepts("reuse (Reusable KYC) or copy (Copy Applicant)");
+pub(super) static VALID_DAYS_BUSINESS: Setting =
+    Setting::open("valid-days-business", Some("365"), "Days that a BUSINESS's approval counts")
+        .accepts("0 (for ever) to 36500");
+pub(super) static VALID_DAYS_INDIVIDUAL: Setting = Setting::open(
+    "valid-days-individual",
+    Some("365"),
+    "Days that an INDIVIDUAL's approval counts",
+)
+.accepts("0 (for ever) to 36500");
+pub(super) static PROVIDER_PERMITS: Setting =
+    Setting::open("provider-permits", Some("16"), "Requests that may wait for Sumsub at once")
+        .accepts("1 to 1024");
+pub(super) static CONNECTIONS_MAX: Setting =
+    Setting::open("connections-max", Some("1024"), "Open connections; one more is answered 503")
+        .accepts("1 to 65536");
+pub(super) static CONNECTIONS_PER_PEER_MAX: Setting = Setting::open(
+    "connections-per-peer-max",
+    Some("256"),
+    "Open connections of one address; behind a proxy as many as connections-max",
+)
+.accepts("1 to 65536");
+pub(super) static LOG: Setting =
+    Setting::open("log", Some("info"), "The least important log line written")
+        .accepts("error, warn, info, debug, trace or off");
+
+/// Every setting, in the order in which people read them.
+pub static SETTINGS: [&Setting; 17] = [
+    &ENVIRONMENT,
+    &DATABASE,
+    &LISTEN,
+    &SUMSUB_URL,
+    &SUMSUB_APP_TOKEN,
+    &SUMSUB_SECRET_KEY,
+    &SUMSUB_WEBHOOK_SECRET,
+    &SUMSUB_LEVEL_BUSINESS,
+    &SUMSUB_LEVEL_INDIVIDUAL,
+    &SESSION_TTL,
+    &IMPORT_MODE,
+    &VALID_DAYS_BUSINESS,
+    &VALID_DAYS_INDIVIDUAL,
+    &PROVIDER_PERMITS,
+    &CONNECTIONS_MAX,
+    &CONNECTIONS_PER_PEER_MAX,
+    &LOG,
+];

@@ -1,0 +1,216 @@
+use std::ffi::OsString;
+
+use super::*;
+
+const SECRETS: [&str; 3] = ["sumsub-app-token", "sumsub-secret-key", "sumsub-webhook-secret"];
+
+fn variables(pairs: &[(&str, &str)]) -> Variables {
+    pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect()
+}
+
+fn load(flags: &[(&'static str, &str)], pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let flags = flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    Config::load(&flags, &variables(pairs))
+}
+
+/// A file in a directory of this test's own, gone with the test.
+fn secret_file(name: &str, content: &[u8]) -> PathBuf {
+    let directory = std::env::temp_dir().join(format!("countersign-config-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+fn source<'a>(config: &'a Config, name: &str) -> (&'a str, &'a Source) {
+    let it = config.in_force.iter().find(|it| it.setting.name == name).unwrap();
+    (it.shown(), &it.source)
+}
+
+#[test]
+fn nothing_configured_is_a_test_server_on_loopback() {
+    let config = load(&[], &[]).unwrap();
+
+    assert_eq!(config.world, World::Test);
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.valid_days_business, 365);
+    assert_eq!(source(&config, "sumsub-secret-key"), ("not set", &Source::Default));
+}
+
+#[test]
+fn a_flag_outranks_the_environment_which_outranks_the_default() {
+    let pairs = [("COUNTERSIGN_DATABASE", "env.db"), ("COUNTERSIGN_SESSION_TTL", "600")];
+
+    let config = load(&[("database", "flag.db")], &pairs).unwrap();
+
+    assert_eq!(config.database, Path::new("flag.db"));
+    assert_eq!(config.session_ttl_s, 600);
+    assert_eq!(source(&config, "database"), ("flag.db", &Source::Flag));
+    assert_eq!(source(&config, "session-ttl"), ("600", &Source::Environment));
+    assert_eq!(source(&config, "import-mode"), ("reuse", &Source::Default));
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let config = load(&[], &[("COUNTERSIGN_DATABASE", "")]).unwrap();
+
+    assert_eq!(source(&config, "database"), ("countersign.db", &Source::Default));
+}
+
+#[test]
+fn a_secret_file_loses_the_newline_at_its_end_and_nothing_else() {
+    let path = secret_file("key", b" s3cret \r\n");
+    let pairs = [("COUNTERSIGN_SUMSUB_SECRET_KEY_FILE", path.to_str().unwrap())];
+
+    let config = load(&[], &pairs).unwrap();
+
+    let it = config.in_force.iter().find(|it| it.setting.name == "sumsub-secret-key").unwrap();
+    assert_eq!(it.value.as_ref().unwrap().expose(), " s3cret ");
+    assert_eq!(it.shown(), "set");
+    assert_eq!(it.source, Source::File(path));
+}
+
+#[test]
+fn a_secret_given_as_value_and_as_file_is_refused() {
+    let pairs =
+        [("COUNTERSIGN_SUMSUB_SECRET_KEY", "s3cret"), ("COUNTERSIGN_SUMSUB_SECRET_KEY_FILE", "x")];
+
+    let error = load(&[], &pairs).unwrap_err().to_string();
+
+    assert_eq!(
+        error,
+        "COUNTERSIGN_SUMSUB_SECRET_KEY and COUNTERSIGN_SUMSUB_SECRET_KEY_FILE are both set: keep \
+         one of them"
+    );
+}
+
+#[test]
+fn a_secret_file_that_cannot_be_one_is_refused_with_its_path() {
+    let files: [(&str, &[u8], &str); 4] = [
+        ("empty", b"\n", "it is empty"),
+        ("large", &[b'x'; 5000], "larger than 4096 bytes"),
+        ("binary", &[0xff, 0xfe], "it is not text"),
+        ("lines", b"a\nb\n", "more than one line"),
+    ];
+    for (name, content, why) in files {
+        let path = secret_file(name, content);
+
+        let error =
+            load(&[("sumsub-app-token", path.to_str().unwrap())], &[]).unwrap_err().to_string();
+
+        assert!(error.contains(why) && error.contains(name), "{error}");
+    }
+    let error = load(&[("sumsub-app-token", "/nowhere/at/all")], &[]).unwrap_err().to_string();
+    assert!(error.contains("/nowhere/at/all: No such file"), "{error}");
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_its_setting_its_source_and_what_is_accepted() {
+    let wrong = [
+        ("environment", "prod", "test or live"),
+        ("listen", "localhost", "an IP address and a port"),
+        ("sumsub-url", "ftp://api", "https://host"),
+        ("sumsub-url", "https://api/path", "https://host"),
+        ("session-ttl", "59", "60 to 86400"),
+        ("import-mode", "steal", "reuse"),
+        ("valid-days-business", "-1", "0 (for ever)"),
+        ("connections-max", "0", "1 to 65536"),
+        ("log", "loud", "error, warn"),
+    ];
+    for (name, value, accepted) in wrong {
+        let error = load(&[(name, value)], &[]).unwrap_err().to_string();
+
+        assert!(error.starts_with(&format!("{name} (from flag) is \"{value}\"")), "{error}");
+        assert!(error.contains(accepted), "{error}");
+    }
+    let error = load(&[], &[("COUNTERSIGN_SUMSUB_URL", "https://me:pass@api")]).unwrap_err();
+    assert!(!error.to_string().contains("pass"), "{error}");
+}
+
+#[test]
+fn everything_that_sumsub_needs_and_is_missing_is_named_at_once() {
+    for world in ["test", "live"] {
+        let config = load(&[("environment", world)], &[]).unwrap();
+
+        let error = config.provider().unwrap_err().to_string();
+
+        for name in SECRETS {
+            let variable = format!("COUNTERSIGN_{}", name.to_uppercase().replace('-', "_"));
+            assert!(
+                error
+                    .contains(&format!("{name}: set {variable}, {variable}_FILE or --{name}-file"))
+            );
+        }
+        assert!(error.contains("COUNTERSIGN_SUMSUB_LEVEL_BUSINESS"), "{error}");
+    }
+}
+
+const COMPLETE: [(&str, &str); 5] = [
+    ("COUNTERSIGN_SUMSUB_APP_TOKEN", "sbx:Tok.en"),
+    ("COUNTERSIGN_SUMSUB_SECRET_KEY", "Hidden1"),
+    ("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "Hidden2"),
+    ("COUNTERSIGN_SUMSUB_LEVEL_BUSINESS", "kyb"),
+    ("COUNTERSIGN_SUMSUB_LEVEL_INDIVIDUAL", "kyc"),
+];
+
+#[test]
+fn secrets_leave_the_machine_only_encrypted_and_never_from_live_in_clear() {
+    let provider = |world, url| {
+        let config = load(&[("environment", world), ("sumsub-url", url)], &COMPLETE).unwrap();
+        config.provider().map(|it| it.url)
+    };
+
+    for loopback in ["http://127.0.0.1:9", "http://localhost:9/", "http://[::1]:9"] {
+        assert_eq!(provider("test", loopback).unwrap(), loopback.trim_end_matches('/'));
+        assert!(matches!(provider("live", loopback), Err(ConfigError::NotEncrypted { .. })));
+    }
+    for far in ["http://api.sumsub.com", "http://10.0.0.1", "http://localhost.example"] {
+        assert!(matches!(provider("test", far), Err(ConfigError::NotEncrypted { .. })), "{far}");
+    }
+}
+
+#[test]
+fn an_app_token_of_the_other_environment_is_refused() {
+    let live = load(&[("environment", "live")], &COMPLETE).unwrap();
+
+    let error = live.provider().unwrap_err().to_string();
+
+    assert!(error.contains("sandbox") && error.contains("COUNTERSIGN_ENVIRONMENT"), "{error}");
+    assert!(load(&[], &COMPLETE).unwrap().provider().is_ok());
+}
+
+#[test]
+fn no_debug_text_holds_a_secret() {
+    let config = load(&[], &COMPLETE).unwrap();
+
+    let text = format!("{config:?} {:?} {:?}", config.provider(), variables(&COMPLETE));
+
+    for secret in ["Tok", "Hidden"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+}
+
+#[test]
+fn a_misspelt_variable_of_ours_is_noticed() {
+    let pairs =
+        [("COUNTERSIGN_DATABSE", "x"), ("COUNTERSIGN_DATABASE_FILE", "x"), ("HOME", "/root")];
+
+    assert_eq!(
+        variables(&pairs).unknown(),
+        ["COUNTERSIGN_DATABASE_FILE", "COUNTERSIGN_DATABSE"].map(str::to_owned)
+    );
+}
+
+#[test]
+fn the_login_is_whoever_the_environment_names_first() {
+    assert_eq!(variables(&[("USER", ""), ("LOGNAME", "jo")]).login(), Some("jo"));
+    assert_eq!(variables(&[]).login(), None);
+}
+
+#[test]
+fn names_flags_and_variables_are_unique() {
+    for (index, setting) in SETTINGS.iter().enumerate() {
+        assert!(SETTINGS.iter().skip(index + 1).all(|it| it.flag != setting.flag));
+        assert!(!setting.doc.ends_with('.') && setting.doc.len() < 80);
+    }
+}

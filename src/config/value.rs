@@ -1,0 +1,83 @@
+//! How a setting's text becomes a value, and what is said where it does not.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::{SECRET_BYTES_MAX, Secrecy, Setting};
+
+/// One of two words.
+pub(super) fn word<T>(text: &str, words: [(&str, T); 2]) -> Option<T> {
+    words.into_iter().find(|(it, _)| *it == text).map(|(_, value)| value)
+}
+
+/// A whole number within bounds.
+pub(super) fn within<T: FromStr + PartialOrd>(text: &str, bounds: RangeInclusive<T>) -> Option<T> {
+    text.parse().ok().filter(|it| bounds.contains(it))
+}
+
+/// `http(s)://host[:port]`; a single slash at the end is taken off. No user, path or query: the
+/// client puts paths of its own behind it.
+pub(super) fn base_url(text: &str) -> Option<String> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+    let is_plain =
+        |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '-' | ':' | '[' | ']');
+    (rest.chars().all(is_plain) && !host(rest).is_empty()).then(|| text.to_owned())
+}
+
+/// Whether a base URL's host is this machine, so that nothing leaves it unencrypted.
+pub(super) fn is_loopback(url: &str) -> bool {
+    let host = host(url.split_once("://").map_or(url, |(_, rest)| rest));
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+}
+
+fn host(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(host, _)| host),
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+    }
+}
+
+/// A secret from its file, without the newline at its end. What is wrong never quotes the content.
+pub(super) fn read_secret(path: &Path) -> Result<String, String> {
+    let file = File::open(path).map_err(|it| it.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|it| it.to_string())?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SECRET_BYTES_MAX {
+        return Err(format!("it is larger than {SECRET_BYTES_MAX} bytes; is it the right file?"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_bytes| "it is not text".to_owned())?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if line.chars().any(char::is_control) {
+        return Err("it has more than one line, or control characters".to_owned());
+    }
+    Ok(line.to_owned())
+}
+
+/// "this is" or "these are".
+pub(super) fn count(of: usize) -> &'static str {
+    if of == 1 { "this is" } else { "these are" }
+}
+
+/// One line a setting: what to do.
+pub(super) fn how_to_set(missing: &[&Setting]) -> String {
+    missing.iter().fold(String::new(), |mut text, it| {
+        let (variable, flag) = (it.variable(), it.flag);
+        let ways = match it.secrecy {
+            Secrecy::Open => format!("set {variable} or --{flag}"),
+            Secrecy::Secret => format!("set {variable}, {} or --{flag}", it.file_variable()),
+        };
+        // Writing to a String does not fail.
+        write!(text, "\n  {}: {ways}", it.name).unwrap_or_default();
+        text
+    })
+}

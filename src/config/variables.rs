@@ -1,0 +1,69 @@
+//! The environment of a process, as a value: only here is it read.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use super::ConfigError;
+use super::setting::{PREFIX, SETTINGS, Secrecy};
+
+/// The environment of a process, as a value.
+#[derive(Clone, Default)]
+pub struct Variables(BTreeMap<OsString, OsString>);
+
+/// Names and values may be secrets, and all of them are somebody else's.
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Variables(…)")
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Variables {
+    fn from_iter<T: IntoIterator<Item = (OsString, OsString)>>(pairs: T) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+}
+
+impl Variables {
+    /// This process's environment: the only place that reads it.
+    pub fn of_process() -> Self {
+        std::env::vars_os().collect()
+    }
+
+    /// The login of whoever runs the program, if the environment tells.
+    pub fn login(&self) -> Option<&str> {
+        ["USER", "LOGNAME"]
+            .iter()
+            .filter_map(|it| self.0.get(OsStr::new(it))?.to_str())
+            .map(str::trim)
+            .find(|it| !it.is_empty() && !it.chars().any(char::is_control))
+    }
+
+    /// Our variables' names that no setting has: typing errors, most likely.
+    pub fn unknown(&self) -> Vec<String> {
+        let is_known = |name: &str| {
+            SETTINGS.iter().any(|it| {
+                it.variable() == name
+                    || (it.secrecy == Secrecy::Secret && it.file_variable() == name)
+            })
+        };
+        self.0
+            .keys()
+            .filter_map(|it| it.to_str())
+            .filter(|it| it.starts_with(PREFIX) && !is_known(it))
+            .map(ToOwned::to_owned)
+            .collect()
+    }
+
+    /// An empty value is as good as none: compose files write them.
+    pub(super) fn get(&self, name: &str) -> Result<Option<&str>, ConfigError> {
+        match self.0.get(OsStr::new(name)) {
+            None => Ok(None),
+            Some(value) => match value.to_str() {
+                Some("") => Ok(None),
+                Some(text) => Ok(Some(text)),
+                None => Err(ConfigError::NotText { variable: name.to_owned() }),
+            },
+        }
+    }
+}
