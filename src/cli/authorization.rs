@@ -8,9 +8,9 @@ use super::output::{Answer, Format, List};
 use super::wiring::{Asks, appliance};
 use super::{Operator, Shape};
 use crate::domain::authorization::{AUTHORIZATION_TYPE, Authorization, AuthorizationStatus};
+use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::domain::verification::Standing;
 use crate::store::{AuthorizationFilter, Opening};
 use crate::usecase::authorizations::{
     By, Signature, list_authorizations, request_authorization, revoke_authorization,
@@ -131,7 +131,7 @@ pub(super) fn run(operator: &Operator, arguments: LoaArguments) -> Result<Answer
         LoaCommand::Sign { parties, evidence } => {
             let (granting, authorized) = ids(&parties);
             let signature = signature(evidence, (appliance.clock)())?;
-            (parties, sign_authorization(&appliance, &granting, &authorized, signature, by))
+            (parties, sign_authorization(&appliance, &granting, &authorized, &signature, by))
         }
         LoaCommand::Revoke { parties, reason } => {
             let (granting, authorized) = ids(&parties);

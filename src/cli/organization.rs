@@ -7,10 +7,10 @@ use super::exit::{CliError, Exit};
 use super::output::{Answer, Format, List, fields};
 use super::wiring::{Asks, appliance};
 use super::{Operator, Shape};
+use crate::domain::fold::Standing;
 use crate::domain::organization::{
     NAME_CHARACTERS_MAX, Name, Organization, OrganizationId, OrganizationType,
 };
-use crate::domain::verification::Standing;
 use crate::store::{Opening, Reader};
 use crate::usecase::Failure;
 use crate::usecase::create_organization::{NewOrganization, checked_metadata, create_organization};
