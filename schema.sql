@@ -35,12 +35,44 @@ CREATE TABLE api_key (
   key_sha256       BLOB    PRIMARY KEY CHECK (length(key_sha256) = 32),
   key_id           TEXT    NOT NULL UNIQUE,   -- 'key_' + 32 hex, for people and logs
   organization_id  TEXT    NOT NULL REFERENCES organization (organization_id),
-  name             TEXT    NOT NULL,          -- what the operator calls it
+  name             TEXT    NOT NULL,          -- what its owner calls it
+  scopes           TEXT    NOT NULL CHECK (scopes IN ('read', 'write', 'read write')),
   created_at_ms    INTEGER NOT NULL,
+  expires_at_ms    INTEGER,                   -- NULL: never
   revoked_at_ms    INTEGER                    -- NULL: active
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX api_key_by_organization ON api_key (organization_id, created_at_ms);
+
+-- When a key was last used, to the minute. A note and not a fact: it may lag, and may be lost.
+CREATE TABLE api_key_use (
+  key_id           TEXT    PRIMARY KEY REFERENCES api_key (key_id),
+  last_used_at_ms  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- An answer that is given again to the same request with the same Idempotency-Key. Written in the
+-- commit of what the request did, so that there is never one without the other. Answers that hold an
+-- access token are never here. Rows go when their time is over.
+CREATE TABLE idempotency (
+  scope_sha256    BLOB    PRIMARY KEY CHECK (length(scope_sha256) = 32),  -- caller, acted-for, key, method, path
+  request_sha256  BLOB    NOT NULL CHECK (length(request_sha256) = 32),   -- query and body
+  status          INTEGER NOT NULL CHECK (status BETWEEN 200 AND 499),
+  body            BLOB    NOT NULL,
+  expires_at_ms   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotency_by_expiry ON idempotency (expires_at_ms);
+
+-- A call on behalf of a customer that the gate refused: found again by the request's id. A note and
+-- not a fact: under load it may be missing.
+CREATE TABLE gate_refusal (
+  request_id     TEXT    PRIMARY KEY,
+  caller         TEXT    NOT NULL,            -- the broker
+  subject        TEXT    NOT NULL,            -- the customer
+  purpose        TEXT    NOT NULL CHECK (purpose IN ('verify', 'import', 'act')),
+  refusal        TEXT    NOT NULL,            -- 'no_live_authorization', 'not_signed', 'lapsed', 'not_approved'
+  refused_at_ms  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- A Sumsub applicant that belongs to an organization. Which one is current is in verification.
 CREATE TABLE applicant (

@@ -15,7 +15,7 @@
 //! - [`usecase`]: what the product does, one verb a file; only here do register and Sumsub meet.
 //! - [`api`]: the public contract: routing, authentication, the table of errors.
 //!
-//! Three walks, each readable without a search. *A poll*: `http` → `api::handle` →
+//! Three walks, each readable without a search. *A poll*: `http` → `api::Api::handle` →
 //! `usecase::authenticate` (one read: key, organization, LOA, verification) → the verification at
 //! now → body; Sumsub is never asked. *A session*: `usecase::start_session` asks the table, then
 //! Sumsub with no transaction open, then the table again in the commit that records the fact. *A

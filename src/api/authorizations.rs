@@ -14,7 +14,7 @@ use crate::http::Response;
 use crate::store::{AuthorizationFilter, Role};
 use crate::usecase::Failure;
 use crate::usecase::authorizations::{
-    By, list_authorizations, request_authorization, revoke_authorization,
+    By, list_authorizations, request_authorization_and, revoke_authorization_and,
 };
 
 /// Contract §1.
@@ -38,7 +38,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
             })
             .transpose()?,
         before: cursor.as_deref().map(row_of_cursor).transpose()?,
-        limit: limit.as_deref().map_or(Ok(LIMIT_DEFAULT), limit_of)?,
+        limit: limit_of(limit.as_deref())?,
     };
     let page = list_authorizations(call.appliance, &filter)?;
     let last = page.rows.last().filter(|_| page.has_more);
@@ -57,9 +57,15 @@ pub(super) fn request(call: &Call<'_>) -> Result<Response, ApiError> {
     let granting = OrganizationId::new(fields.text("grantingOrganizationId")?);
     only_known_type(Some(&fields.text("type")?))?;
     fields.end()?;
-    let authorization =
-        request_authorization(call.appliance, &granting, &authorized, by(call, &authorized))?;
-    Ok(json(&AuthorizationBody::of(&authorization)))
+    let authorization = request_authorization_and(
+        call.appliance,
+        &granting,
+        &authorized,
+        by(call, &authorized),
+        call.kept_in_commit(render),
+    )
+    .inspect_err(|_| call.not_committed())?;
+    Ok(render(&authorization))
 }
 
 pub(super) fn revoke(call: &Call<'_>) -> Result<Response, ApiError> {
@@ -73,14 +79,19 @@ pub(super) fn revoke(call: &Call<'_>) -> Result<Response, ApiError> {
     if owner != granting && owner != authorized {
         return Err(Failure::Forbidden("only a party may revoke a Letter of Authorization").into());
     }
-    let authorization = revoke_authorization(
+    let authorization = revoke_authorization_and(
         call.appliance,
-        &granting,
-        &authorized,
+        (&granting, &authorized),
         reason.as_deref(),
         by(call, &owner),
-    )?;
-    Ok(json(&AuthorizationBody::of(&authorization)))
+        call.kept_in_commit(render),
+    )
+    .inspect_err(|_| call.not_committed())?;
+    Ok(render(&authorization))
+}
+
+fn render(authorization: &Authorization) -> Response {
+    json(&AuthorizationBody::of(authorization))
 }
 
 fn by(call: &Call<'_>, owner: &OrganizationId) -> By {
@@ -102,7 +113,9 @@ fn role_of(text: &str) -> Result<Role, ApiError> {
     }
 }
 
-fn limit_of(text: &str) -> Result<u32, ApiError> {
+/// A list's `limit`.
+pub(super) fn limit_of(text: Option<&str>) -> Result<u32, ApiError> {
+    let Some(text) = text else { return Ok(LIMIT_DEFAULT) };
     text.parse()
         .ok()
         .filter(|it| (1..=LIMIT_MAX).contains(it))

@@ -39,6 +39,11 @@ impl Fields {
         Ok(Self(object.0))
     }
 
+    /// Reads a body that may be left out: then it is an empty object.
+    pub(super) fn read_optional(request: &Request) -> Result<Self, ApiError> {
+        if request.body.is_empty() { Ok(Self(Vec::new())) } else { Self::read(request) }
+    }
+
     /// Reads the body of a route that takes none: nothing, or an empty object.
     pub(super) fn none(request: &Request) -> Result<(), ApiError> {
         if request.body.is_empty() { Ok(()) } else { Self::read(request)?.end() }
@@ -62,6 +67,34 @@ impl Fields {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(ApiError::invalid(format!("the field `{name}` must be a string"))),
+        }
+    }
+
+    /// A list of strings that may be absent or null.
+    pub(super) fn optional_texts(&mut self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
+        let wrong = || ApiError::invalid(format!("the field `{name}` must be a list of strings"));
+        match self.take(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(items)) => items
+                .into_iter()
+                .map(|it| it.as_str().map(ToOwned::to_owned).ok_or_else(wrong))
+                .collect::<Result<_, _>>()
+                .map(Some),
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// A whole number from 0 on that may be absent or null.
+    pub(super) fn optional_count(&mut self, name: &str) -> Result<Option<u32>, ApiError> {
+        match self.take(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                value.as_u64().and_then(|it| u32::try_from(it).ok()).map(Some).ok_or_else(|| {
+                    ApiError::invalid(format!(
+                        "the field `{name}` must be a whole number from 0 on"
+                    ))
+                })
+            }
         }
     }
 

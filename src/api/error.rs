@@ -22,6 +22,15 @@ pub(super) enum ApiError {
     MethodNotAllowed(&'static str),
     /// A body that is not JSON by its own word.
     UnsupportedMediaType,
+    /// The Idempotency-Key belongs to another request.
+    IdempotencyKeyInUse,
+    /// The same request is still running.
+    IdempotencyInFlight,
+    /// Too many requests.
+    RateLimited {
+        /// Seconds to wait.
+        retry_after_s: u64,
+    },
     /// The connection loop refused.
     Refused(Refusal),
 }
@@ -45,6 +54,20 @@ impl ApiError {
                 "unsupported_media_type",
                 "Send the body as JSON, with Content-Type: application/json.".to_owned(),
             ),
+            Self::IdempotencyKeyInUse => (
+                409,
+                "idempotency_key_in_use",
+                "This Idempotency-Key was used for another request. Use a fresh one.".to_owned(),
+            ),
+            Self::IdempotencyInFlight => (
+                409,
+                "idempotency_request_in_flight",
+                "The first request with this Idempotency-Key is still running. Try again."
+                    .to_owned(),
+            ),
+            Self::RateLimited { retry_after_s } => {
+                (429, "rate_limited", format!("Too many requests. Try again in {retry_after_s} s."))
+            }
             Self::Refused(refusal) => of_refusal(*refusal),
         };
         if status >= 500 {
@@ -72,7 +95,8 @@ impl ApiError {
             Self::Failure(Failure::Busy) | Self::Refused(Refusal::TooManyConnections) => {
                 Some(("Retry-After", "1".to_owned()))
             }
-            Self::Failure(Failure::Provider(SumsubError::RateLimited { retry_after_s })) => {
+            Self::RateLimited { retry_after_s }
+            | Self::Failure(Failure::Provider(SumsubError::RateLimited { retry_after_s })) => {
                 Some(("Retry-After", retry_after_s.to_string()))
             }
             _ => None,
@@ -99,6 +123,7 @@ struct Error<'a> {
     request_id: &'a str,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table is read whole")]
 fn of_failure(failure: &Failure) -> (u16, &'static str, String) {
     let (status, code, message) = match failure {
         Failure::MissingApiKey => (
@@ -131,6 +156,10 @@ fn of_failure(failure: &Failure) -> (u16, &'static str, String) {
         Failure::AuthorizationRequired(refusal) => {
             return (403, "authorization_required", of_gate(*refusal));
         }
+        Failure::MissingScope(scope) => {
+            return (403, "forbidden", format!("This API key has no scope `{scope}`."));
+        }
+        Failure::KeyNotFound => (404, "api_key_not_found", "There is no API key of this id."),
         Failure::Forbidden(why) => return (403, "forbidden", sentence(why)),
         Failure::OrganizationNotFound => {
             (404, "organization_not_found", "There is no organization of this id.")

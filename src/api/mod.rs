@@ -1,17 +1,28 @@
 //! The public contract over HTTP: who calls, what for, and what is answered.
 //!
-//! [`handle`] turns one request into one response. Routing is one match, read from top to bottom; a
-//! handler checks in the contract's order (key, organization, LOA, body), calls one use-case and
-//! renders. Failures are translated in one table, `error.rs`.
+//! [`Api::handle`] turns one request into one response. Routing is one match, read from top to
+//! bottom; a handler checks in the contract's order (key, organization, LOA, body), calls one
+//! use-case and renders. Failures are translated in one table, `error.rs`.
 
 mod authorizations;
 mod body;
+mod client_address;
 mod error;
+mod explain;
 mod health;
+mod history;
+mod idempotency;
+mod keys;
 mod organizations;
 mod query;
+mod rates;
 mod verification;
 mod webhooks;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -19,10 +30,16 @@ use crate::domain::authorization::Purpose;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::http::{Refusal, Request, Response};
+use crate::store::{GateRefusal, KeyFacts, Scopes};
 use crate::usecase::authenticate::{Caller, authenticate};
 use crate::usecase::create_organization::new_id;
-use crate::usecase::{Appliance, Failure};
+use crate::usecase::{Appliance, Failure, Permits};
 use error::ApiError;
+use idempotency::Idempotency;
+use rates::Rates;
+
+pub use client_address::TrustedProxies;
+pub use rates::RateLimits;
 
 /// The largest request body, in bytes (contract §7).
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -35,13 +52,73 @@ pub fn body_bytes_max(_method: &str, path: &str) -> usize {
     if path == WEBHOOK_PATH { WEBHOOK_BYTES_MAX } else { BODY_BYTES_MAX }
 }
 
-/// Answers a request.
-pub fn handle(appliance: &Appliance, request: &Request) -> Response {
-    let now = (appliance.clock)();
-    let call = Call { appliance, request, now, id: new_id("req_", now) };
-    let mut response = route(&call).unwrap_or_else(|error| error.render(&call.id));
-    response.headers.push(("X-Request-Id", call.id));
-    response
+/// What an operator may set about the API.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// How many requests each key may make.
+    pub rates: RateLimits,
+    /// Whose word about a client's address counts.
+    pub trusted_proxies: TrustedProxies,
+    /// How many clients may wait for a change at once; more are answered at once.
+    pub waits_max: usize,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            rates: RateLimits::default(),
+            trusted_proxies: TrustedProxies::default(),
+            waits_max: 1024,
+        }
+    }
+}
+
+/// The API of an appliance. What it holds itself may be lost with the process: requests in flight,
+/// answers with tokens in them, counts of requests.
+pub struct Api {
+    appliance: Arc<Appliance>,
+    idempotency: Idempotency,
+    rates: Rates,
+    trusted_proxies: TrustedProxies,
+    waits: Permits,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("appliance", &self.appliance).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// The API of an appliance.
+    pub fn new(appliance: Arc<Appliance>, settings: ApiSettings) -> Self {
+        Self {
+            appliance,
+            idempotency: Idempotency::default(),
+            rates: Rates::new(&settings.rates),
+            trusted_proxies: settings.trusted_proxies,
+            waits: Permits::new(settings.waits_max),
+        }
+    }
+
+    /// Answers a request.
+    pub fn handle(&self, request: &Request) -> Response {
+        let now = (self.appliance.clock)();
+        let call = Call {
+            api: self,
+            appliance: &self.appliance,
+            request,
+            now,
+            id: new_id("req_", now),
+            noted: RefCell::default(),
+        };
+        let mut response =
+            answer(&call).unwrap_or_else(|error| call.explained(&error).render(&call.id));
+        let noted = call.noted.into_inner();
+        response.headers.extend(noted.headers);
+        response.headers.push(("X-Request-Id", call.id));
+        response
+    }
 }
 
 /// Answers what the connection loop refuses before there is a request.
@@ -55,10 +132,34 @@ pub fn refuse(refusal: Refusal) -> Response {
 
 /// One request on its way through a handler.
 struct Call<'a> {
+    api: &'a Api,
     appliance: &'a Appliance,
     request: &'a Request,
     now: Timestamp,
     id: String,
+    noted: RefCell<Noted>,
+}
+
+/// What becomes known on the way and belongs to every answer, refusals included.
+#[derive(Default)]
+struct Noted {
+    headers: Vec<(&'static str, String)>,
+    /// Who called for whom and what for, once the key was right.
+    attempt: Option<(OrganizationId, OrganizationId, Purpose)>,
+    /// Where the answer will be kept for a repeated request.
+    slot: Option<idempotency::Slot>,
+}
+
+/// Requests with an Idempotency-Key take a detour; all others go straight to their route.
+fn answer(call: &Call<'_>) -> Result<Response, ApiError> {
+    let is_unsafe = !matches!(call.request.method.as_str(), "GET" | "HEAD");
+    if is_unsafe
+        && call.request.path().starts_with("/v1/")
+        && call.request.header("idempotency-key").is_some()
+    {
+        return idempotency::answer_once(call);
+    }
+    route(call)
 }
 
 fn route(call: &Call<'_>) -> Result<Response, ApiError> {
@@ -82,12 +183,25 @@ fn route(call: &Call<'_>) -> Result<Response, ApiError> {
         (_, ["v1", "organizations", "verification", "import"]) => {
             Err(ApiError::MethodNotAllowed("POST"))
         }
+        ("GET", ["v1", "organizations", "verification", "events"]) => history::list(call),
+        (_, ["v1", "organizations", "verification", "events"]) => {
+            Err(ApiError::MethodNotAllowed("GET, HEAD"))
+        }
 
         ("GET", ["v1", "authorizations"]) => authorizations::list(call),
         ("POST", ["v1", "authorizations"]) => authorizations::request(call),
         (_, ["v1", "authorizations"]) => Err(ApiError::MethodNotAllowed("GET, HEAD, POST")),
         ("POST", ["v1", "authorizations", "revoke"]) => authorizations::revoke(call),
         (_, ["v1", "authorizations", "revoke"]) => Err(ApiError::MethodNotAllowed("POST")),
+        ("GET", ["v1", "authorizations", "explain"]) => explain::show(call),
+        (_, ["v1", "authorizations", "explain"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+
+        ("GET", ["v1", "api-keys"]) => keys::list(call),
+        ("POST", ["v1", "api-keys"]) => keys::create(call),
+        (_, ["v1", "api-keys"]) => Err(ApiError::MethodNotAllowed("GET, HEAD, POST")),
+        ("POST", ["v1", "api-keys", id, "rotate"]) => keys::rotate(call, id),
+        ("POST", ["v1", "api-keys", id, "revoke"]) => keys::revoke(call, id),
+        (_, ["v1", "api-keys", _, "rotate" | "revoke"]) => Err(ApiError::MethodNotAllowed("POST")),
 
         ("POST", ["webhooks", "sumsub"]) => webhooks::receive(call),
         (_, ["webhooks", "sumsub"]) => Err(ApiError::MethodNotAllowed("POST")),
@@ -102,20 +216,84 @@ fn route(call: &Call<'_>) -> Result<Response, ApiError> {
 impl Call<'_> {
     /// The caller, acting for whom the header names.
     fn caller(&self, purpose: Purpose) -> Result<Caller, ApiError> {
-        let key = self.api_key()?;
+        self.caller_at(purpose, self.now)
+    }
+
+    /// As [`Call::caller`], at a later instant of the same request.
+    fn caller_at(&self, purpose: Purpose, now: Timestamp) -> Result<Caller, ApiError> {
         let on_behalf_of = self.on_behalf_of();
         // A wrong key is told before a wrong header.
         if let Err(error) = &on_behalf_of {
-            authenticate(self.appliance, key, None, purpose, self.now)?;
+            self.authenticated(None, purpose, now)?;
             return Err(error.clone());
         }
-        Ok(authenticate(self.appliance, key, on_behalf_of?.as_ref(), purpose, self.now)?)
+        self.authenticated(on_behalf_of?.as_ref(), purpose, now)
     }
 
     /// The caller for itself, on routes where the header is ignored.
     fn key_owner(&self) -> Result<OrganizationId, ApiError> {
-        let caller = authenticate(self.appliance, self.api_key()?, None, Purpose::Act, self.now)?;
-        Ok(caller.acting.caller().clone())
+        Ok(self.owner_and_key()?.0)
+    }
+
+    /// The key's organization, and what the register says of the key.
+    fn owner_and_key(&self) -> Result<(OrganizationId, KeyFacts), ApiError> {
+        let caller = self.authenticated(None, Purpose::Act, self.now)?;
+        Ok((caller.acting.caller().clone(), caller.key))
+    }
+
+    /// Key, organization and LOA at `now`; then what the key may do, and how often.
+    fn authenticated(
+        &self,
+        on_behalf_of: Option<&OrganizationId>,
+        purpose: Purpose,
+        now: Timestamp,
+    ) -> Result<Caller, ApiError> {
+        let key = match self.api_key() {
+            Ok(key) => key,
+            Err(error) => return Err(self.wrong_key(error)),
+        };
+        match authenticate(self.appliance, key, on_behalf_of, purpose, now) {
+            Ok(caller) => self.admitted(caller),
+            Err(Failure::InvalidApiKey) => Err(self.wrong_key(Failure::InvalidApiKey.into())),
+            Err(Failure::AuthorizationRequired(refusal)) => {
+                let caller = authenticate(self.appliance, key, None, purpose, now)?;
+                let caller = self.admitted(caller)?.acting.caller().clone();
+                if let Some(subject) = on_behalf_of {
+                    self.noted.borrow_mut().attempt = Some((caller, subject.clone(), purpose));
+                }
+                Err(Failure::AuthorizationRequired(refusal).into())
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// A caller whose key has the scope and the rate for this request. Counted once a request.
+    fn admitted(&self, caller: Caller) -> Result<Caller, ApiError> {
+        let needed = match self.request.method.as_str() {
+            "GET" | "HEAD" => Scopes::Read,
+            _ => Scopes::Write,
+        };
+        if !caller.key.scopes.covers(needed) {
+            return Err(Failure::MissingScope(needed.as_str()).into());
+        }
+        if self.noted.borrow().headers.is_empty() {
+            let counted = self.api.rates.count(self.appliance, &caller.key.id, self.now);
+            self.noted.borrow_mut().headers.extend(counted.headers);
+            if let Some(retry_after_s) = counted.refused {
+                return Err(ApiError::RateLimited { retry_after_s });
+            }
+        }
+        Ok(caller)
+    }
+
+    /// A wrong key, unless its sender has tried too many.
+    fn wrong_key(&self, error: ApiError) -> ApiError {
+        let refused = self.client_address().and_then(|it| self.api.rates.count_wrong_key(it));
+        refused.map_or(error, |retry_after_s| ApiError::RateLimited { retry_after_s })
+    }
+
+    fn client_address(&self) -> Option<IpAddr> {
+        self.api.trusted_proxies.client_address(self.request)
     }
 
     fn api_key(&self) -> Result<&str, ApiError> {
@@ -135,6 +313,31 @@ impl Call<'_> {
             return Err(ApiError::invalid("the header Nxos-On-Behalf-Of was given twice"));
         }
         Ok(Some(OrganizationId::new(first)))
+    }
+
+    /// Adds a header to whatever is answered.
+    fn note(&self, name: &'static str, value: impl Into<String>) {
+        self.noted.borrow_mut().headers.push((name, value.into()));
+    }
+
+    /// Keeps a refusal of the gate under the request's id, and hands the error on.
+    fn explained<'e>(&self, error: &'e ApiError) -> &'e ApiError {
+        let attempt = self.noted.borrow_mut().attempt.take();
+        if let (ApiError::Failure(Failure::AuthorizationRequired(refusal)), Some(attempt)) =
+            (error, attempt)
+        {
+            let (caller, subject, purpose) = attempt;
+            let kept = GateRefusal {
+                request_id: self.id.clone(),
+                caller,
+                subject,
+                purpose: purpose.as_str().to_owned(),
+                refusal: refusal.as_str().to_owned(),
+                refused_at: self.now,
+            };
+            self.appliance.store.write_later(move |tx| tx.insert_gate_refusal(&kept));
+        }
+        error
     }
 }
 

@@ -13,7 +13,9 @@ use crate::domain::organization::{
 };
 use crate::http::Response;
 use crate::usecase::Failure;
-use crate::usecase::create_organization::{NewOrganization, checked_metadata, create_organization};
+use crate::usecase::create_organization::{
+    NewOrganization, checked_metadata, create_organization_and,
+};
 
 pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let creator = call.key_owner()?;
@@ -33,9 +35,20 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let metadata = checked_metadata(metadata)?;
     let actor = creator.as_str().to_owned();
     let new = NewOrganization { name, kind, metadata, creator: Some(creator) };
-    let organization = create_organization(call.appliance, new, &actor, Some(&call.id))?;
+    let organization = create_organization_and(
+        call.appliance,
+        new,
+        &actor,
+        Some(&call.id),
+        call.kept_in_commit(render_new),
+    )
+    .inspect_err(|_| call.not_committed())?;
+    Ok(render_new(&organization))
+}
+
+fn render_new(organization: &Organization) -> Response {
     let verification = Verification::new(organization.created_at);
-    Ok(render(&organization, verification.at(call.now)))
+    render(organization, verification.at(organization.created_at))
 }
 
 /// The one organization in scope, not a list.

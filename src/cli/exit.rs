@@ -115,7 +115,9 @@ impl From<Failure> for CliError {
             Failure::Provider(error) => (Exit::Provider, at_sumsub(error)),
             Failure::Busy => (Exit::Refused, "try again in a moment"),
             Failure::Store(error) => (Exit::Register, in_the_register(error)),
+            Failure::KeyNotFound => (Exit::NotFound, "`countersign key list` shows what there is"),
             Failure::Forbidden(_)
+            | Failure::MissingScope(_)
             | Failure::MissingApiKey
             | Failure::InvalidApiKey
             | Failure::AuthorizationRequired(_)

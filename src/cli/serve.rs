@@ -12,7 +12,7 @@ use super::exit::{CliError, Exit};
 use super::logging;
 use super::output::{Answer, tell};
 use super::wiring::{Asks, appliance};
-use crate::api;
+use crate::api::{self, Api, ApiSettings};
 use crate::config::Config;
 use crate::http::Service;
 use crate::http::limits::{Limits, raise_descriptor_limit};
@@ -46,7 +46,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
                 _ => error,
             }
         })?);
-    let server = listen(config.listen, limits(config), appliance)?;
+    let server = listen(config.listen, limits(config), ApiSettings::default(), appliance)?;
     tell(&format!(
         "countersign serves http://{} ({} environment, register {})",
         server.address(),
@@ -63,6 +63,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
 pub(super) fn listen(
     address: SocketAddr,
     limits: Limits,
+    settings: ApiSettings,
     appliance: Arc<Appliance>,
 ) -> Result<Server, CliError> {
     raise_descriptor_limit(limits.connections_max)?;
@@ -73,8 +74,9 @@ pub(super) fn listen(
         )
     })?;
     let clock = Arc::clone(&appliance.clock);
+    let api = Api::new(appliance, settings);
     let service = Service {
-        handle: Box::new(move |request| api::handle(&appliance, request)),
+        handle: Box::new(move |request| api.handle(request)),
         refuse: api::refuse,
         body_bytes_max: api::body_bytes_max,
         clock: Arc::new(move || clock().as_ms()),

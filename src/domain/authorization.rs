@@ -158,6 +158,29 @@ pub enum Refusal {
     NotApproved(Status),
 }
 
+impl Purpose {
+    /// The register's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Import => "import",
+            Self::Act => "act",
+        }
+    }
+}
+
+impl Refusal {
+    /// The register's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoLiveAuthorization => "no_live_authorization",
+            Self::NotSigned => "not_signed",
+            Self::Lapsed => "lapsed",
+            Self::NotApproved(_) => "not_approved",
+        }
+    }
+}
+
 /// Proof that a caller may act for an organization: made only by [`Acting::for_itself`] and
 /// [`Acting::on_behalf`], so that no use-case can be called without having passed the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use crate::domain::authorization::AuthorizationStatus;
 use crate::domain::fold::Verification;
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
+use crate::store::key::Scopes;
 use crate::store::verification::verification_from_row;
 use crate::store::{Reader, StoreError};
 
@@ -18,10 +19,30 @@ use crate::store::{Reader, StoreError};
 pub struct Access {
     /// The organization that the key belongs to.
     pub caller: OrganizationId,
-    /// When the key stopped working.
-    pub revoked_at: Option<Timestamp>,
+    /// The key.
+    pub key: KeyFacts,
     /// The organization that the request is about; `None` if there is none of that id.
     pub subject: Option<Subject>,
+}
+
+/// What the register says of the key that was used.
+#[derive(Clone, Debug)]
+pub struct KeyFacts {
+    /// `key_…`.
+    pub id: String,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// From when on it does not work.
+    pub expires_at: Option<Timestamp>,
+    /// When it stopped working.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl KeyFacts {
+    /// Whether it works at `now`.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|it| now < it)
+    }
 }
 
 /// The organization that a request is about.
@@ -47,7 +68,8 @@ impl Reader<'_> {
     ) -> Result<Option<Access>, StoreError> {
         self.connection
             .prepare_cached(
-                "SELECT k.organization_id AS caller, k.revoked_at_ms,
+                "SELECT k.organization_id AS caller, k.key_id, k.scopes,
+                        k.expires_at_ms AS key_expires_at_ms, k.revoked_at_ms,
                         o.organization_id AS subject, o.type,
                         v.state, v.applicant_id, v.expires_at_ms, v.lapsed, v.updated_at_ms,
                         a.status
@@ -100,7 +122,13 @@ fn from_row(row: &Row<'_>) -> Result<Access, StoreError> {
     };
     Ok(Access {
         caller: OrganizationId::new(row.get::<_, String>("caller")?),
-        revoked_at: row.get::<_, Option<i64>>("revoked_at_ms")?.map(Timestamp::from_ms),
+        key: KeyFacts {
+            id: row.get("key_id")?,
+            scopes: Scopes::parse(row.get_ref("scopes")?.as_str().map_err(rusqlite::Error::from)?)
+                .ok_or(StoreError::Corrupt("key scopes"))?,
+            expires_at: row.get::<_, Option<i64>>("key_expires_at_ms")?.map(Timestamp::from_ms),
+            revoked_at: row.get::<_, Option<i64>>("revoked_at_ms")?.map(Timestamp::from_ms),
+        },
         subject,
     })
 }

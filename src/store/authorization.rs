@@ -227,7 +227,10 @@ impl Tx<'_> {
                     )?;
             }
         }
-        self.authorization(id)
+        let authorization = self.authorization(id)?;
+        // Whoever waits for the customer's verification learns that it may no longer ask.
+        self.touched.borrow_mut().push(authorization.granting.clone());
+        Ok(authorization)
     }
 
     fn insert_authorization_event(

@@ -7,28 +7,37 @@
 
 mod access;
 mod authorization;
+mod changes;
 mod delivery;
+mod gate_refusal;
+mod idempotency;
 mod import_attempt;
 mod key;
 mod organization;
 mod verification;
 mod writer;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-pub use access::{Access, Subject};
+pub use access::{Access, KeyFacts, Subject};
 pub use authorization::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role};
+pub use changes::{Changes, Watch, Woken};
 pub use delivery::{Delivery, NewDelivery, Outcome};
+pub use gate_refusal::GateRefusal;
+pub use idempotency::KeptAnswer;
 pub use import_attempt::ImportAttempt;
-pub use key::ApiKey;
+pub use key::{ApiKey, Scopes};
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};
 
 use crate::domain::environment::Environment;
+use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 
 /// The schema's text; the README points people to it.
@@ -40,6 +49,8 @@ const SCHEMA_VERSION: i32 = 1;
 /// Small reads do not scale past a few connections (shared locks), and idle ones cost memory.
 const READERS: usize = 4;
 
+/// How often commits of other processes are looked for. One look costs a microsecond.
+const OTHER_PROCESSES_EVERY: Duration = Duration::from_millis(100);
 /// Up to this size a file is checked page by page when it is opened; a larger one would make every
 /// start wait, and is checked where it is used.
 const CHECKED_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -122,6 +133,7 @@ pub struct Store {
     reader: Mutex<Connection>,
     spare_readers: Vec<Mutex<Connection>>,
     next_reader: AtomicUsize,
+    changes: Arc<Changes>,
     writer: writer::Writer,
 }
 
@@ -146,6 +158,7 @@ impl Store {
             return Err(StoreError::Missing(path.to_owned()));
         }
         let connection = prepare(path, environment, now).map_err(|it| damage(path, it))?;
+        let changes = Arc::new(Changes::default());
         let spare_readers = (1..READERS)
             .map(|_| Ok(Mutex::new(open_reader(path)?)))
             .collect::<Result<Vec<_>, StoreError>>()?;
@@ -154,7 +167,8 @@ impl Store {
             reader: Mutex::new(open_reader(path)?),
             spare_readers,
             next_reader: AtomicUsize::new(0),
-            writer: writer::Writer::start(connection)?,
+            writer: writer::Writer::start(connection, Arc::clone(&changes))?,
+            changes,
         })
     }
 
@@ -191,6 +205,39 @@ impl Store {
         self.writer.run(work)
     }
 
+    /// Queues a write that nobody waits for, and that may be lost: a note, never a fact.
+    pub fn write_later<F>(&self, work: F)
+    where
+        F: FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    {
+        self.writer.run_later(work);
+    }
+
+    /// Who waits for changes.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// From now on a commit of another process (console, command line) wakes waiters too, within
+    /// [`OTHER_PROCESSES_EVERY`].
+    pub fn notice_other_processes(&self) -> Result<(), StoreError> {
+        let (connection, changes) = (open_reader(&self.path)?, Arc::clone(&self.changes));
+        let version = move || {
+            connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0)).ok()
+        };
+        std::thread::Builder::new()
+            .name("other-processes".to_owned())
+            .spawn(move || {
+                let mut seen = version();
+                while !changes.closed_within(OTHER_PROCESSES_EVERY) {
+                    let before = std::mem::replace(&mut seen, version());
+                    (before != seen).then(|| changes.wake_all());
+                }
+            })
+            .map(drop)
+            .map_err(|_no_thread| StoreError::Closed)
+    }
+
     /// Whether a write would reach the disk now: commits an empty transaction.
     pub fn is_writable(&self) -> Result<(), StoreError> {
         self.write(|tx| {
@@ -214,6 +261,12 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.changes.close();
+    }
+}
+
 /// Statements that read. A noun's statements are methods in the noun's file.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'c> {
@@ -224,11 +277,13 @@ pub struct Reader<'c> {
 #[derive(Debug)]
 pub struct Tx<'c> {
     reader: Reader<'c>,
+    /// Organizations whose verification this write has changed.
+    touched: RefCell<Vec<OrganizationId>>,
 }
 
 impl<'c> Tx<'c> {
     fn new(connection: &'c Connection) -> Self {
-        Self { reader: Reader { connection } }
+        Self { reader: Reader { connection }, touched: RefCell::default() }
     }
 }
 

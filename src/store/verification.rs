@@ -159,6 +159,7 @@ impl Tx<'_> {
         facts.push(Fact { sequence, ..fact });
         let after = before.after(&facts, known_at);
         self.update_verification(of, &after)?;
+        self.touched.borrow_mut().push(of.clone());
         Ok(Recorded { before, after, known_at })
     }
 

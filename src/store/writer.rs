@@ -5,13 +5,15 @@
 //! one sync of the disk, under load many share one. The queue is bounded.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::domain::organization::OrganizationId;
+use crate::store::changes::Changes;
 use crate::store::{StoreError, Tx};
 
 /// How many writes may wait; more are told to come back.
@@ -27,6 +29,8 @@ type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Ran + Send>;
 /// A write that has run, and waits to learn whether its commit succeeded.
 struct Ran {
     keep: bool,
+    /// Whose waiters are woken after the commit.
+    touched: Vec<OrganizationId>,
     answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
 }
 
@@ -37,11 +41,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: Connection, changes: Arc<Changes>) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || write_batches(&connection, &jobs))
+            .spawn(move || write_batches(&connection, &jobs, &changes))
             .map_err(|_spawn| StoreError::Closed)?;
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
@@ -54,13 +58,18 @@ impl Writer {
     {
         let (answer, answered) = sync_channel(1);
         let job: Job = Box::new(move |connection| {
-            let ran = match connection {
-                Ok(it) => catch_unwind(AssertUnwindSafe(|| work(&Tx::new(it))))
-                    .unwrap_or_else(|_panic| Err(E::from(StoreError::Panicked))),
-                Err(error) => Err(E::from(error)),
+            let (ran, touched) = match connection {
+                Ok(it) => {
+                    let tx = Tx::new(it);
+                    let ran = catch_unwind(AssertUnwindSafe(|| work(&tx)))
+                        .unwrap_or_else(|_panic| Err(E::from(StoreError::Panicked)));
+                    (ran, tx.touched.into_inner())
+                }
+                Err(error) => (Err(E::from(error)), Vec::new()),
             };
             Ran {
                 keep: ran.is_ok(),
+                touched,
                 answer: Box::new(move |committed| {
                     let result = match (ran, committed) {
                         (Ok(_), Err(error)) => Err(E::from(error)),
@@ -75,6 +84,25 @@ impl Writer {
         answered.recv().unwrap_or_else(|_gone| Err(E::from(StoreError::Closed)))
     }
 
+    /// Queues a write that nobody waits for: a note that may be lost, but must not slow its cause.
+    pub(super) fn run_later<F>(&self, work: F)
+    where
+        F: FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
+    {
+        let job: Job = Box::new(move |connection| {
+            let ran = connection.and_then(|it| {
+                catch_unwind(AssertUnwindSafe(|| work(&Tx::new(it))))
+                    .unwrap_or(Err(StoreError::Panicked))
+            });
+            Ran {
+                keep: ran.is_ok(),
+                touched: Vec::new(),
+                answer: Box::new(move |committed| ran.and(committed).unwrap_or_else(not_kept)),
+            }
+        });
+        self.enqueue(job).unwrap_or_else(not_kept);
+    }
+
     fn enqueue(&self, job: Job) -> Result<(), StoreError> {
         let queue = self.queue.lock().map_err(|_poison| StoreError::Closed)?.clone();
         match queue.ok_or(StoreError::Closed)?.try_send(job) {
@@ -83,6 +111,11 @@ impl Writer {
             Err(TrySendError::Disconnected(_)) => Err(StoreError::Closed),
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the end of the error's way")]
+fn not_kept(error: StoreError) {
+    tracing::warn!(%error, "a note was not kept");
 }
 
 /// Waits until everything that was queued is on disk.
@@ -97,13 +130,13 @@ impl Drop for Writer {
     }
 }
 
-fn write_batches(connection: &Connection, jobs: &Receiver<Job>) {
+fn write_batches(connection: &Connection, jobs: &Receiver<Job>, changes: &Changes) {
     let mut is_dirty = false;
     loop {
         match jobs.recv_timeout(IDLE_BEFORE_CHECKPOINT) {
             Ok(first) => {
                 let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH_MAX - 1));
-                write_batch(connection, batch);
+                write_batch(connection, batch, changes);
                 is_dirty = true;
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -126,7 +159,7 @@ fn checkpoint(connection: &Connection) {
     }
 }
 
-fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>) {
+fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>, changes: &Changes) {
     let mut lost = connection.execute_batch("BEGIN IMMEDIATE").err().map(StoreError::from);
     let mut ran = Vec::new();
     for job in jobs {
@@ -148,6 +181,9 @@ fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>) {
         drop(connection.execute_batch("ROLLBACK"));
     }
     for it in ran {
+        if it.keep && committed.is_ok() {
+            it.touched.iter().for_each(|of| changes.wake(of));
+        }
         (it.answer)(committed.clone());
     }
 }

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::authorization::{Acting, Purpose};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::store::Subject;
+use crate::store::{KeyFacts, Subject};
 use crate::usecase::{Appliance, Failure};
 
 /// What an API key begins with; the environment follows.
@@ -20,6 +20,8 @@ pub struct Caller {
     pub acting: Acting,
     /// The organization that the request is about.
     pub subject: Subject,
+    /// The key that was used.
+    pub key: KeyFacts,
 }
 
 /// Checks key, header and LOA, in this order (contract §5). `on_behalf_of` is the header's value;
@@ -41,11 +43,11 @@ pub fn authenticate(
     let access = appliance
         .store
         .read(|register| register.access(&key_sha256(api_key), on_behalf_of))?
-        .filter(|it| it.revoked_at.is_none())
+        .filter(|it| it.key.is_active(now))
         .ok_or(Failure::InvalidApiKey)?;
     let subject = access.subject.ok_or(Failure::OrganizationNotFound)?;
     if subject.id == access.caller {
-        return Ok(Caller { acting: Acting::for_itself(access.caller), subject });
+        return Ok(Caller { acting: Acting::for_itself(access.caller), subject, key: access.key });
     }
     let acting = Acting::on_behalf(
         access.caller,
@@ -55,7 +57,7 @@ pub fn authenticate(
         subject.verification.at(now),
     )
     .map_err(Failure::AuthorizationRequired)?;
-    Ok(Caller { acting, subject })
+    Ok(Caller { acting, subject, key: access.key })
 }
 
 /// What the register keeps of a key.

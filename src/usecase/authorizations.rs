@@ -7,7 +7,7 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent};
 use crate::usecase::decide::checked_reason;
-use crate::usecase::{Appliance, Failure};
+use crate::usecase::{Also, Appliance, Failure, nothing_else};
 
 /// The most characters of each word of a signature's evidence.
 const EVIDENCE_CHARACTERS_MAX: usize = 200;
@@ -52,6 +52,17 @@ pub fn request_authorization(
     authorized: &OrganizationId,
     by: By,
 ) -> Result<Authorization, Failure> {
+    request_authorization_and(appliance, granting, authorized, by, nothing_else())
+}
+
+/// As [`request_authorization`], with something else in the same commit.
+pub fn request_authorization_and(
+    appliance: &Appliance,
+    granting: &OrganizationId,
+    authorized: &OrganizationId,
+    by: By,
+    also: Also<Authorization>,
+) -> Result<Authorization, Failure> {
     let (granting, authorized) = (granting.clone(), authorized.clone());
     let clock = Arc::clone(&appliance.clock);
     appliance.store.write(move |tx| {
@@ -66,7 +77,9 @@ pub fn request_authorization(
             return Err(Failure::AuthorizationExists);
         }
         let note = note(&by, clock());
-        Ok(tx.issue_authorization(&granting, &authorized, &note)?)
+        let issued = tx.issue_authorization(&granting, &authorized, &note)?;
+        also(tx, &issued)?;
+        Ok(issued)
     })
 }
 
@@ -114,6 +127,17 @@ pub fn revoke_authorization(
     reason: Option<&str>,
     by: By,
 ) -> Result<Authorization, Failure> {
+    revoke_authorization_and(appliance, (granting, authorized), reason, by, nothing_else())
+}
+
+/// As [`revoke_authorization`], with something else in the same commit.
+pub fn revoke_authorization_and(
+    appliance: &Appliance,
+    (granting, authorized): (&OrganizationId, &OrganizationId),
+    reason: Option<&str>,
+    by: By,
+    also: Also<Authorization>,
+) -> Result<Authorization, Failure> {
     let reason = reason.map(checked_reason).transpose()?;
     let (granting, authorized) = (granting.clone(), authorized.clone());
     let clock = Arc::clone(&appliance.clock);
@@ -121,7 +145,9 @@ pub fn revoke_authorization(
         let live =
             tx.live_authorization(&granting, &authorized)?.ok_or(Failure::AuthorizationNotFound)?;
         let event = NewAuthorizationEvent::Revoked { reason };
-        Ok(tx.record_authorization(live.id, &event, &note(&by, clock()))?)
+        let revoked = tx.record_authorization(live.id, &event, &note(&by, clock()))?;
+        also(tx, &revoked)?;
+        Ok(revoked)
     })
 }
 

@@ -5,7 +5,7 @@ use crate::domain::fold::Verification;
 use crate::domain::organization::{Name, Organization, OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
 use crate::store::AuthorizationNote;
-use crate::usecase::{Appliance, Failure};
+use crate::usecase::{Also, Appliance, Failure, nothing_else};
 
 /// Contract §1: at most 50 keys, and 4 KB as compact JSON.
 const METADATA_KEYS_MAX: usize = 50;
@@ -31,6 +31,17 @@ pub fn create_organization(
     actor: &str,
     request_id: Option<&str>,
 ) -> Result<Organization, Failure> {
+    create_organization_and(appliance, new, actor, request_id, nothing_else())
+}
+
+/// As [`create_organization`], with something else in the same commit.
+pub fn create_organization_and(
+    appliance: &Appliance,
+    new: NewOrganization,
+    actor: &str,
+    request_id: Option<&str>,
+    also: Also<Organization>,
+) -> Result<Organization, Failure> {
     let now = (appliance.clock)();
     let organization = Organization {
         id: OrganizationId::new(new_id("org_", now)),
@@ -54,6 +65,7 @@ pub fn create_organization(
         if let Some(creator) = &organization.created_by {
             tx.issue_authorization(&organization.id, creator, &note)?;
         }
+        also(tx, &organization)?;
         Ok(organization)
     })
 }

@@ -16,7 +16,7 @@ use crate::domain::verification::{Event, Status, Step, step};
 use crate::store::{Cause, ImportAttempt, Recorded, StoreError};
 use crate::sumsub::{Applicant, ImportAnswer, SumsubError};
 use crate::usecase::start_session::{Arrival, record_arrival};
-use crate::usecase::{Appliance, Failure};
+use crate::usecase::{Also, Appliance, Failure, nothing_else};
 
 /// The most characters of a share token (contract §4; Sumsub says at most 1 KB).
 pub const SHARE_TOKEN_CHARACTERS_MAX: usize = 1024;
@@ -48,6 +48,17 @@ pub fn import_verification(
     acting: &Acting,
     token: &ShareToken,
     cause: Cause,
+) -> Result<Standing, Failure> {
+    import_verification_and(appliance, acting, token, cause, nothing_else())
+}
+
+/// As [`import_verification`], with something else in the commit that records it.
+pub fn import_verification_and(
+    appliance: &Appliance,
+    acting: &Acting,
+    token: &ShareToken,
+    cause: Cause,
+    also: Also<Standing>,
 ) -> Result<Standing, Failure> {
     let subject = acting.subject().clone();
     let now = (appliance.clock)();
@@ -95,7 +106,11 @@ pub fn import_verification(
         let arrival = Arrival { event: Event::ImportAccepted, applicant, begun_at, cause };
         let recorded = record_arrival(tx, &rules, &subject, &arrival, now)?;
         let standing = standing_right_after(&recorded, &arrival.applicant);
-        Ok::<_, Failure>((!is_refused).then_some(standing))
+        if is_refused {
+            return Ok(None);
+        }
+        also(tx, &standing)?;
+        Ok::<_, Failure>(Some(standing))
     })?
     // Rejected while Sumsub was asked: the applicant is linked for audit, and the answer is the
     // one that every other import of a rejected customer gets.

@@ -7,6 +7,7 @@ pub mod authorizations;
 pub mod create_organization;
 pub mod decide;
 pub mod explain;
+pub mod history;
 pub mod import_verification;
 pub mod keys;
 pub mod receive_webhook;
@@ -20,8 +21,16 @@ use crate::domain::environment::Environment;
 use crate::domain::organization::OrganizationType;
 use crate::domain::timestamp::Clock;
 use crate::domain::verification::Status;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx};
 use crate::sumsub::{Client, ImportMode, SumsubError};
+
+/// What else belongs into a use-case's commit, given what the use-case wrote.
+pub type Also<T> = Box<dyn FnOnce(&Tx<'_>, &T) -> Result<(), StoreError> + Send>;
+
+/// Nothing else.
+pub fn nothing_else<T>() -> Also<T> {
+    Box::new(|_, _| Ok(()))
+}
 
 /// The whole appliance, as the use-cases see it.
 pub struct Appliance {
@@ -122,6 +131,12 @@ pub enum Failure {
     /// The input breaks a rule; the text says which, for the caller.
     #[error("{0}")]
     Invalid(String),
+    /// The key lacks a scope; the text names it.
+    #[error("the API key has no scope `{0}`")]
+    MissingScope(&'static str),
+    /// No such key among the caller's.
+    #[error("there is no such API key")]
+    KeyNotFound,
     /// The caller is not a party.
     #[error("{0}")]
     Forbidden(&'static str),

@@ -10,12 +10,16 @@
 )]
 
 mod authorizations;
+mod explanations;
 mod http_attack;
+mod idempotency;
 mod imports;
+mod keys;
 mod layers;
 mod organizations;
 mod register;
 mod rig;
 mod sessions;
 mod sumsub;
+mod waiting;
 mod webhooks;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use countersign::api;
+use countersign::api::{self, Api, ApiSettings, RateLimits};
 use countersign::domain::environment::Environment;
 use countersign::domain::organization::{Name, OrganizationId, OrganizationType};
 use countersign::domain::timestamp::{Clock, Timestamp};
@@ -60,6 +60,7 @@ pub(crate) struct Setup {
     pub(crate) app_token: String,
     pub(crate) secret_key: String,
     pub(crate) webhook_secret: String,
+    pub(crate) api: ApiSettings,
 }
 
 impl Default for Setup {
@@ -74,6 +75,10 @@ impl Default for Setup {
             app_token: "sbx:app.token".to_owned(),
             secret_key: "secret-key".to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
+            api: ApiSettings {
+                rates: RateLimits { requests_per_s: 0, burst: 0, wrong_keys_per_minute: 0 },
+                ..ApiSettings::default()
+            },
         }
     }
 }
@@ -162,7 +167,7 @@ impl Rig {
             permits: Permits::new(setup.permits),
             refused_digests: AtomicU64::new(0),
         });
-        let server = serve(&appliance, &clock);
+        let server = serve(&appliance, &clock, setup.api);
         let url = format!("http://{}", server.address());
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -333,11 +338,11 @@ impl Drop for Rig {
     }
 }
 
-fn serve(appliance: &Arc<Appliance>, clock: &Clock) -> Server {
+fn serve(appliance: &Arc<Appliance>, clock: &Clock, settings: ApiSettings) -> Server {
     let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let (appliance, clock) = (Arc::clone(appliance), Arc::clone(clock));
+    let (api, clock) = (Api::new(Arc::clone(appliance), settings), Arc::clone(clock));
     let service = Service {
-        handle: Box::new(move |request| api::handle(&appliance, request)),
+        handle: Box::new(move |request| api.handle(request)),
         refuse: api::refuse,
         body_bytes_max: api::body_bytes_max,
         clock: Arc::new(move || clock().as_ms()),

@@ -1,0 +1,144 @@
+//! `/v1/authorizations/explain` [our extension]: why a call counts or not, now or at any instant.
+
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::{Call, json, query};
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::http::Response;
+use crate::store::Cause;
+use crate::usecase::Failure;
+use crate::usecase::explain::{Condition, Explanation, RestsOn, explain};
+
+pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
+    let owner = call.key_owner()?;
+    let [granting, authorized, at, request_id] = query::read(
+        call.request,
+        ["grantingOrganizationId", "authorizedOrganizationId", "at", "requestId"],
+    )?;
+    let at = at
+        .map(|it| {
+            Timestamp::parse(&it)
+                .ok_or_else(|| ApiError::invalid("`at` must be an ISO 8601 instant"))
+        })
+        .transpose()?;
+    let (granting, authorized, at) = match (granting, request_id) {
+        (Some(granting), None) => (
+            OrganizationId::new(granting),
+            authorized.map_or_else(|| owner.clone(), OrganizationId::new),
+            at,
+        ),
+        (None, Some(request_id)) => of_request(call, &request_id)?,
+        _ => {
+            return Err(ApiError::invalid(
+                "give `grantingOrganizationId`, or the `requestId` of a refused call",
+            ));
+        }
+    };
+    if owner != granting && owner != authorized {
+        return Err(
+            Failure::Forbidden("only a party may ask about a Letter of Authorization").into()
+        );
+    }
+    Ok(render(&explain(call.appliance, &granting, &authorized, at)?))
+}
+
+fn of_request(
+    call: &Call<'_>,
+    request_id: &str,
+) -> Result<(OrganizationId, OrganizationId, Option<Timestamp>), ApiError> {
+    let refusal = call
+        .appliance
+        .store
+        .read(|register| register.gate_refusal(request_id))
+        .map_err(Failure::from)?
+        .ok_or_else(|| ApiError::invalid("no refused call of this `requestId` is on record"))?;
+    Ok((refusal.subject, refusal.caller, Some(refusal.refused_at)))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    object: &'static str,
+    granting_organization_id: &'a str,
+    authorized_organization_id: &'a str,
+    r#type: &'static str,
+    at: String,
+    effective: bool,
+    conditions: Vec<ConditionBody>,
+    next_action: Option<NextBody>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConditionBody {
+    name: &'static str,
+    holds: bool,
+    value: &'static str,
+    since: Option<String>,
+    fact: Option<FactBody>,
+}
+
+/// Source and event only: an operator's reason may name people.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FactBody {
+    source: &'static str,
+    event: &'static str,
+    id: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NextBody {
+    who: &'static str,
+    what: &'static str,
+}
+
+fn render(it: &Explanation) -> Response {
+    json(&Body {
+        object: "authorization_explanation",
+        granting_organization_id: it.granting.as_str(),
+        authorized_organization_id: it.authorized.as_str(),
+        r#type: crate::domain::authorization::AUTHORIZATION_TYPE,
+        at: it.at.to_string(),
+        effective: it.is_effective,
+        conditions: it.conditions.iter().map(condition).collect(),
+        next_action: it.next.map(|it| NextBody { who: it.who.as_str(), what: it.what }),
+    })
+}
+
+fn condition(it: &Condition) -> ConditionBody {
+    ConditionBody {
+        name: it.name.as_str(),
+        holds: it.holds,
+        value: it.value,
+        since: it.since.map(|it| it.to_string()),
+        fact: it.fact.as_ref().map(fact),
+    }
+}
+
+fn fact(it: &RestsOn) -> FactBody {
+    let (source, event, id) = match it {
+        RestsOn::Authorization(sequence, event) => {
+            ("authorization", event.as_str(), format!("authorization_event_{sequence}"))
+        }
+        RestsOn::Verification(sequence, event, cause) => {
+            (source_of(cause), event.as_str(), format!("verification_event_{sequence}"))
+        }
+        RestsOn::Expiry(sequence) => {
+            ("expiry", "approval_expired", format!("verification_event_{sequence}"))
+        }
+    };
+    FactBody { source, event, id }
+}
+
+/// Who caused a fact.
+pub(super) fn source_of(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Delivery(_) => "provider",
+        Cause::Operator { .. } => "operator",
+        Cause::Request(_) => "request",
+    }
+}

@@ -1,0 +1,106 @@
+//! Every change of a verification's status as readers saw it, expiries included.
+
+use crate::domain::fold::{Fact, Verification};
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::{Event, Status};
+use crate::usecase::{Appliance, Failure};
+
+/// One change of status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The status before.
+    pub from: Status,
+    /// The status after.
+    pub to: Status,
+    /// When readers saw it.
+    pub at: Timestamp,
+    /// Who brought it about.
+    pub source: ChangeSource,
+    /// By which event: the register's word, or `approval_expired`.
+    pub cause: &'static str,
+}
+
+/// Who brought a change about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeSource {
+    /// Sumsub.
+    Provider,
+    /// An operator.
+    Operator,
+    /// A session.
+    Session,
+    /// An import.
+    Import,
+    /// Time.
+    Expiry,
+}
+
+/// Every change of status until `now`, oldest first.
+pub fn status_changes(
+    appliance: &Appliance,
+    organization: &OrganizationId,
+    now: Timestamp,
+) -> Result<Vec<Change>, Failure> {
+    let (created_at, facts) = appliance.store.snapshot(|register| {
+        let created_at =
+            register.organization(organization)?.ok_or(Failure::OrganizationNotFound)?.created_at;
+        let facts: Vec<Fact> =
+            register.facts(organization)?.into_iter().map(|it| it.fact).collect();
+        Ok::<_, Failure>((created_at, facts))
+    })?;
+    Ok(changes(created_at, &facts, now))
+}
+
+fn changes(created_at: Timestamp, facts: &[Fact], now: Timestamp) -> Vec<Change> {
+    let mut found = Vec::new();
+    let mut seen = Verification::new(created_at);
+    for (fact, after) in Verification::history(created_at, facts) {
+        note_expiry(&mut found, &seen, fact.known_at);
+        let (from, to) = (seen.at(fact.known_at).status, after.at(fact.known_at).status);
+        if from != to {
+            found.push(Change {
+                from,
+                to,
+                at: fact.known_at,
+                source: source_of(fact.event),
+                cause: fact.event.as_str(),
+            });
+        }
+        seen = after;
+    }
+    note_expiry(&mut found, &seen, now);
+    found
+}
+
+/// An approval that ran out before `until` is a change that no fact records.
+fn note_expiry(found: &mut Vec<Change>, seen: &Verification, until: Timestamp) {
+    let standing = seen.at(until);
+    if standing.status != seen.state.status() {
+        found.push(Change {
+            from: seen.state.status(),
+            to: standing.status,
+            at: standing.updated_at,
+            source: ChangeSource::Expiry,
+            cause: "approval_expired",
+        });
+    }
+}
+
+fn source_of(event: Event) -> ChangeSource {
+    match event {
+        Event::SessionStarted => ChangeSource::Session,
+        Event::ImportAccepted => ChangeSource::Import,
+        Event::ProviderPending
+        | Event::ProviderApproved
+        | Event::ProviderRejected
+        | Event::ProviderRetry
+        | Event::ProviderOnHold
+        | Event::ProviderReset => ChangeSource::Provider,
+        Event::OperatorHold
+        | Event::OperatorApprove
+        | Event::OperatorReject
+        | Event::OperatorResubmit
+        | Event::OperatorReopen => ChangeSource::Operator,
+    }
+}

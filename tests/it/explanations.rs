@@ -1,0 +1,194 @@
+//! Why a call counts or not, now and then, and the history of a status.
+
+use serde_json::{Value, json};
+
+use crate::rig::{DAY_MS, Rig, Setup, sumsub_instant};
+use countersign::usecase::decide::Decision;
+
+fn deliver(rig: &Rig, customer: &str, answer: &str) {
+    let body = json!({"applicantId": "a1", "type": "applicantReviewed",
+        "reviewStatus": "completed", "externalUserId": customer, "sandboxMode": true,
+        "reviewResult": {"reviewAnswer": answer, "reviewRejectType": "RETRY"},
+        "createdAtMs": sumsub_instant(rig.now())});
+    assert_eq!(rig.deliver(&body).status, 200);
+}
+
+fn explain(rig: &Rig, key: &str, customer: &str, at: &str) -> Value {
+    let path = format!("/v1/authorizations/explain?grantingOrganizationId={customer}{at}");
+    let answer = rig.get(&path, key, None);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body
+}
+
+/// Names of the conditions that do not hold.
+fn missing(explanation: &Value) -> Vec<&str> {
+    explanation["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["holds"] == false)
+        .map(|it| it["name"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_condition_is_told_with_its_value_its_fact_and_the_next_action() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+
+    let fresh = explain(&rig, &broker.key, &customer, "");
+    assert_eq!(fresh["effective"], false);
+    assert_eq!(missing(&fresh), ["authorization_signed", "verification_approved"]);
+    assert_eq!(fresh["nextAction"]["who"], "customer");
+
+    rig.advance(1000);
+    rig.sign(&customer, &broker.id);
+    let signed = explain(&rig, &broker.key, &customer, "");
+    assert_eq!(missing(&signed), ["verification_approved"]);
+    assert_eq!(signed["nextAction"]["who"], "broker");
+
+    rig.advance(1000);
+    deliver(&rig, &customer, "GREEN");
+    let effective = explain(&rig, &broker.key, &customer, "");
+    assert_eq!(effective["effective"], true);
+    assert_eq!(effective["nextAction"], Value::Null);
+    let approved = &effective["conditions"][2];
+    assert_eq!(approved["since"], "2026-01-02T03:04:07.000Z");
+    assert_eq!(approved["fact"]["source"], "provider");
+    assert_eq!(approved["fact"]["event"], "provider_approved");
+
+    rig.advance(1000);
+    rig.decide(&customer, Decision::Hold).unwrap();
+    let held = explain(&rig, &broker.key, &customer, "");
+    assert_eq!(held["conditions"][2]["value"], "ON_HOLD");
+    assert_eq!(held["conditions"][2]["fact"]["source"], "operator");
+    assert_eq!(held["nextAction"]["who"], "operator");
+    assert!(!held.to_string().contains("papers"), "an operator's words are not a broker's");
+}
+
+#[test]
+fn the_past_is_explained_by_what_was_known_then() {
+    let rig = Rig::with(Setup { valid_days: 10, ..Setup::default() });
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    rig.advance(DAY_MS);
+    rig.sign(&customer, &broker.id);
+    deliver(&rig, &customer, "GREEN");
+    rig.advance(DAY_MS);
+    let body = json!({"grantingOrganizationId": customer, "authorizedOrganizationId": broker.id,
+        "type": "LOA"});
+    rig.post("/v1/authorizations/revoke", &broker.key, None, &body);
+    rig.advance(20 * DAY_MS);
+
+    let at = |instant: &str| {
+        let it = explain(&rig, &broker.key, &customer, &format!("&at={instant}"));
+        (it["effective"].as_bool().unwrap(), missing(&it).join(" "))
+    };
+
+    assert_eq!(
+        at("2026-01-02T03:04:05.000Z"),
+        (false, "authorization_signed verification_approved".into())
+    );
+    assert_eq!(at("2026-01-03T03:04:05.000Z"), (true, String::new()));
+    assert_eq!(at("2026-01-04T03:04:04.999Z"), (true, String::new()));
+    assert_eq!(
+        at("2026-01-04T03:04:05.000Z"),
+        (false, "authorization_live authorization_signed".into())
+    );
+    assert_eq!(
+        at("2026-01-13T03:04:05.000Z").1,
+        "authorization_live authorization_signed verification_approved"
+    );
+    let expired = explain(&rig, &broker.key, &customer, "");
+    assert_eq!(expired["conditions"][2]["fact"]["source"], "expiry");
+    assert_eq!(expired["conditions"][2]["since"], "2026-01-13T03:04:05.000Z");
+}
+
+#[test]
+fn only_parties_may_ask_and_only_about_what_has_been() {
+    let rig = Rig::new();
+    let (broker, stranger) = (rig.broker(), rig.broker());
+    let customer = rig.customer(&broker, "BUSINESS");
+    let ask =
+        |key: &str, query: &str| rig.get(&format!("/v1/authorizations/explain?{query}"), key, None);
+    let of = format!("grantingOrganizationId={customer}");
+    let both = format!("{of}&authorizedOrganizationId={}", broker.id);
+
+    assert_eq!(ask(&stranger.key, &both).refusal(), (403, "forbidden"));
+    assert_eq!(ask(&rig.key_of(&customer), &both).status, 200, "the customer is a party");
+    assert_eq!(
+        ask(&broker.key, &format!("{of}&at=2030-01-01")).refusal(),
+        (400, "validation_error")
+    );
+    assert_eq!(ask(&broker.key, &format!("{of}&at=x")).refusal(), (400, "validation_error"));
+    assert_eq!(ask(&broker.key, "").refusal(), (400, "validation_error"));
+    assert_eq!(
+        ask(&broker.key, "grantingOrganizationId=org_no").refusal(),
+        (404, "organization_not_found")
+    );
+}
+
+#[test]
+fn a_refusals_request_id_finds_the_decision() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    let refused = rig.get("/v1/organizations", &broker.key, Some(&customer));
+    assert_eq!(refused.refusal(), (403, "authorization_required"));
+    let id = refused.text("/error/requestId");
+    rig.advance(DAY_MS);
+    rig.sign(&customer, &broker.id);
+
+    let path = format!("/v1/authorizations/explain?requestId={id}");
+    let found = rig.get(&path, &broker.key, None);
+
+    assert_eq!(found.text("/at"), "2026-01-02T03:04:05.000Z");
+    assert_eq!(found.text("/conditions/1/value"), "PENDING", "as it was when the call was refused");
+    let unknown = rig.get("/v1/authorizations/explain?requestId=req_no", &broker.key, None);
+    assert_eq!(unknown.refusal(), (400, "validation_error"));
+}
+
+#[test]
+fn the_history_lists_every_change_newest_first_with_its_source() {
+    let rig = Rig::with(Setup { valid_days: 10, ..Setup::default() });
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    for answer in ["RED", "GREEN"] {
+        rig.advance(1000);
+        deliver(&rig, &customer, answer);
+    }
+    rig.advance(1000);
+    rig.decide(&customer, Decision::Hold).unwrap();
+    rig.decide(&customer, Decision::Approve).unwrap();
+    rig.advance(11 * DAY_MS);
+
+    let page = |query: &str| {
+        let path = format!("/v1/organizations/verification/events{query}");
+        rig.get(&path, &broker.key, Some(&customer))
+    };
+    let all = page("");
+
+    let told: Vec<(&str, &str)> = all.body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| (it["status"].as_str().unwrap(), it["source"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("RESUBMISSION_REQUIRED", "expiry"),
+            ("APPROVED", "operator"),
+            ("ON_HOLD", "operator"),
+            ("APPROVED", "provider"),
+            ("RESUBMISSION_REQUIRED", "provider"),
+        ]
+    );
+    assert_eq!(all.text("/data/0/at"), "2026-01-12T03:04:08.000Z");
+    let first = page("?limit=2");
+    assert_eq!(first.body["hasMore"], true);
+    let second = page(&format!("?limit=2&cursor={}", first.text("/nextCursor")));
+    assert_eq!(second.text("/data/0/status"), "ON_HOLD");
+    assert_eq!(page("?cursor=x").refusal(), (400, "validation_error"));
+}

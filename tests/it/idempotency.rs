@@ -1,0 +1,242 @@
+//! Idempotency keys, as contract §4 says.
+
+use serde_json::{Value, json};
+
+use crate::rig::{Answer, Broker, DAY_MS, Rig, START_MS, Setup};
+use crate::sumsub::World;
+
+const ORGANIZATIONS: &str = "/v1/organizations";
+
+fn keyed(
+    rig: &Rig,
+    broker: &Broker,
+    (path, key): (&str, &str),
+    acted_for: Option<&str>,
+    body: &Value,
+) -> Answer {
+    let mut headers = vec![
+        ("Authorization".to_owned(), format!("Bearer {}", broker.key)),
+        ("Idempotency-Key".to_owned(), key.to_owned()),
+    ];
+    headers.extend(acted_for.map(|it| ("Nxos-On-Behalf-Of".to_owned(), it.to_owned())));
+    let bytes = if body.is_null() {
+        Vec::new()
+    } else {
+        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        body.to_string().into_bytes()
+    };
+    rig.call("POST", path, &headers, &bytes)
+}
+
+fn create(rig: &Rig, broker: &Broker, key: &str, name: &str) -> Answer {
+    keyed(rig, broker, (ORGANIZATIONS, key), None, &json!({"name": name, "type": "BUSINESS"}))
+}
+
+fn customers(rig: &Rig, broker: &Broker) -> usize {
+    let list = rig.get("/v1/authorizations?limit=100", &broker.key, None);
+    list.body["data"].as_array().unwrap().len()
+}
+
+#[test]
+fn the_same_request_again_is_answered_again_and_done_once() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+
+    let first = create(&rig, &broker, "k1", "Acme");
+    rig.advance(1000);
+    let again = create(&rig, &broker, "k1", "Acme");
+
+    assert_eq!((first.status, again.status), (200, 200));
+    assert_eq!(first.body, again.body);
+    assert_eq!(first.header("Idempotent-Replayed"), None);
+    assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
+    assert_ne!(first.header("X-Request-Id"), again.header("X-Request-Id"));
+    assert_eq!(customers(&rig, &broker), 1);
+}
+
+#[test]
+fn another_body_or_query_under_the_same_key_is_refused() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    create(&rig, &broker, "k1", "Acme");
+
+    assert_eq!(create(&rig, &broker, "k1", "Other").refusal(), (409, "idempotency_key_in_use"));
+    let body = json!({"name": "Acme", "type": "BUSINESS"});
+    assert_eq!(
+        keyed(&rig, &broker, ("/v1/organizations?x=1", "k1"), None, &body).refusal(),
+        (409, "idempotency_key_in_use")
+    );
+    assert_eq!(customers(&rig, &broker), 1);
+}
+
+#[test]
+fn a_key_counts_per_caller_acted_for_organization_and_path() {
+    let rig = Rig::new();
+    let (broker, other) = (rig.broker(), rig.broker());
+
+    create(&rig, &broker, "k1", "Acme");
+    assert_eq!(create(&rig, &other, "k1", "Different").status, 200);
+    let body = json!({"grantingOrganizationId": "org_no", "type": "LOA"});
+    assert_eq!(
+        keyed(&rig, &broker, ("/v1/authorizations", "k1"), None, &body).refusal(),
+        (404, "organization_not_found")
+    );
+    // The header is ignored by this route, and still another organization is acted for.
+    assert_eq!(
+        keyed(
+            &rig,
+            &broker,
+            (ORGANIZATIONS, "k1"),
+            Some("org_x"),
+            &json!({"name": "B", "type": "BUSINESS"})
+        )
+        .status,
+        200
+    );
+}
+
+#[test]
+fn refusals_are_kept_and_wrong_keys_are_not() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let body = json!({"grantingOrganizationId": "org_no", "type": "LOA"});
+
+    let first = keyed(&rig, &broker, ("/v1/authorizations", "k1"), None, &body);
+    let again = keyed(&rig, &broker, ("/v1/authorizations", "k1"), None, &body);
+
+    assert_eq!(again.status, 404);
+    assert_eq!(first.body, again.body, "the first answer's own request id included");
+    assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
+    let stranger = Broker { key: "nxos_sk_test_no".to_owned(), ..broker.clone() };
+    for _ in 0..2 {
+        let refused = create(&rig, &stranger, "k2", "Acme");
+        assert_eq!(refused.refusal(), (401, "invalid_api_key"));
+        assert_eq!(refused.header("Idempotent-Replayed"), None);
+    }
+    assert_eq!(create(&rig, &broker, "k2", "Acme").status, 200);
+}
+
+#[test]
+fn a_key_is_free_again_after_24_hours() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    create(&rig, &broker, "k1", "Acme");
+
+    rig.advance(DAY_MS - 1);
+    assert_eq!(create(&rig, &broker, "k1", "Other").refusal(), (409, "idempotency_key_in_use"));
+    rig.advance(1);
+    assert_eq!(create(&rig, &broker, "k1", "Other").status, 200);
+    assert_eq!(customers(&rig, &broker), 2);
+    let kept: i64 =
+        rig.database().query_row("SELECT count(*) FROM idempotency", [], |it| it.get(0)).unwrap();
+    assert_eq!(kept, 1, "what is over goes");
+}
+
+#[test]
+fn a_malformed_key_is_refused() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+
+    assert_eq!(
+        create(&rig, &broker, &"k".repeat(256), "Acme").refusal(),
+        (400, "validation_error")
+    );
+    assert_eq!(create(&rig, &broker, "", "Acme").refusal(), (400, "validation_error"));
+    assert_eq!(create(&rig, &broker, &"k".repeat(255), "Acme").status, 200);
+}
+
+#[test]
+fn a_failure_of_sumsub_releases_the_key_and_a_session_is_replayed_while_its_token_lives() {
+    let world = World::new();
+    let broker = world.rig.broker();
+    let customer = world.rig.customer(&broker, "INDIVIDUAL");
+    let start = || {
+        keyed(
+            &world.rig,
+            &broker,
+            ("/v1/organizations/verification", "s1"),
+            Some(&customer),
+            &Value::Null,
+        )
+    };
+    world.fault(&json!({"path": "/resources", "count": 1, "status": 401}));
+    assert_eq!(start().refusal(), (502, "provider_unavailable"));
+
+    let first = start();
+    assert_eq!(first.status, 200);
+    world.rig.advance(1_799_999);
+    let again = start();
+    assert_eq!(again.body, first.body);
+    assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
+    world.rig.advance(1);
+    let fresh = start();
+    assert_eq!(fresh.header("Idempotent-Replayed"), None);
+    assert_ne!(fresh.text("/accessToken"), first.text("/accessToken"));
+
+    world.rig.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let bytes = std::fs::read(world.rig.directory.file("register.db")).unwrap();
+    let token = fresh.text("/accessToken").as_bytes();
+    assert!(!bytes.windows(token.len()).any(|it| it == token), "no token is in the register");
+}
+
+#[test]
+fn an_import_is_replayed_instead_of_burning_a_second_token() {
+    let world = World::new();
+    let broker = world.rig.broker();
+    let customer = world.rig.customer(&broker, "INDIVIDUAL");
+    world.rig.sign(&customer, &broker.id);
+    let body = json!({"shareToken": world.share_token()});
+    let import = || {
+        keyed(
+            &world.rig,
+            &broker,
+            ("/v1/organizations/verification/import", "i1"),
+            Some(&customer),
+            &body,
+        )
+    };
+
+    let (first, again) = (import(), import());
+
+    assert_eq!((first.status, again.status), (200, 200), "{again:?}");
+    assert_eq!(first.body, again.body);
+    assert_eq!(again.header("Idempotent-Replayed"), Some("true"));
+}
+
+#[test]
+fn of_concurrent_twins_one_is_done_and_the_others_are_told() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let twins: Vec<_> =
+            (0..12).map(|_| scope.spawn(|| create(&rig, &broker, "twin", "Acme"))).collect();
+        twins.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+
+    assert_eq!(customers(&rig, &broker), 1);
+    let done: Vec<&Answer> = answers.iter().filter(|it| it.status == 200).collect();
+    assert!(!done.is_empty() && done.iter().all(|it| it.body == done[0].body));
+    for refused in answers.iter().filter(|it| it.status != 200) {
+        assert_eq!(refused.refusal(), (409, "idempotency_request_in_flight"));
+    }
+}
+
+#[test]
+fn a_crash_frees_a_key_in_flight_and_keeps_what_was_answered() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let first = create(&rig, &broker, "k1", "Acme");
+    let path = rig.directory.file("register.db");
+    // A copy taken now is what a crash would leave: the file and its log.
+    let crashed = crate::rig::Directory::new();
+    for name in ["register.db", "register.db-wal"] {
+        std::fs::copy(path.with_file_name(name), crashed.file(name)).unwrap();
+    }
+
+    let after = Rig::start(crashed, std::sync::Arc::new(START_MS.into()), Setup::default());
+
+    let again = create(&after, &broker, "k1", "Acme");
+    assert_eq!(again.body, first.body);
+    assert_eq!(create(&after, &broker, "k2", "Acme").status, 200, "nothing is in flight");
+}

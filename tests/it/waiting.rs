@@ -1,0 +1,203 @@
+//! Waiting instead of polling: `Prefer: wait=N` with an ETag.
+
+use std::sync::mpsc::channel;
+
+use serde_json::json;
+
+use crate::rig::{Answer, Broker, Rig, Setup, sumsub_instant};
+use countersign::api::ApiSettings;
+use countersign::usecase::decide::Decision;
+
+fn poll(rig: &Rig, broker: &Broker, customer: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut all = vec![
+        ("Authorization".to_owned(), format!("Bearer {}", broker.key)),
+        ("Nxos-On-Behalf-Of".to_owned(), customer.to_owned()),
+    ];
+    all.extend(headers.iter().map(|(name, it)| ((*name).to_owned(), (*it).to_owned())));
+    rig.call("GET", "/v1/organizations/verification", &all, b"")
+}
+
+fn setting(rig: &Rig) -> (Broker, String, String) {
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    let tag = poll(rig, &broker, &customer, &[]).header("ETag").unwrap().to_owned();
+    (broker, customer, tag)
+}
+
+fn wait_until_waiting(rig: &Rig, waiters: usize) {
+    while rig.appliance.store.changes().waiters() < waiters {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_waiting_client_is_answered_when_the_status_changes() {
+    let rig = Rig::new();
+    let (broker, customer, tag) = setting(&rig);
+    rig.advance(1000);
+
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            poll(&rig, &broker, &customer, &[("Prefer", "wait=60"), ("If-None-Match", &tag)])
+        });
+        wait_until_waiting(&rig, 1);
+        let other = rig.customer(&broker, "BUSINESS");
+        rig.decide(&other, Decision::Hold).unwrap();
+        rig.decide(&customer, Decision::Hold).unwrap();
+
+        let answer = waiting.join().unwrap();
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.text("/status"), "ON_HOLD");
+        assert_eq!(answer.header("Preference-Applied"), Some("wait=60"));
+        assert_ne!(answer.header("ETag"), Some(tag.as_str()));
+    });
+    assert_eq!(rig.appliance.store.changes().waiters(), 0);
+}
+
+#[test]
+fn when_nothing_changes_the_answer_is_304_with_the_tag_and_no_body() {
+    let rig = Rig::new();
+    let (broker, customer, tag) = setting(&rig);
+
+    let answer = poll(&rig, &broker, &customer, &[("Prefer", "wait=1"), ("If-None-Match", &tag)]);
+
+    assert_eq!(answer.status, 304);
+    assert_eq!(answer.header("ETag"), Some(tag.as_str()));
+    assert_eq!(answer.header("Preference-Applied"), Some("wait=1"));
+    assert!(answer.body.is_null());
+}
+
+#[test]
+fn without_both_headers_nobody_waits() {
+    let rig = Rig::new();
+    let (broker, customer, tag) = setting(&rig);
+
+    assert_eq!(poll(&rig, &broker, &customer, &[("Prefer", "wait=60")]).status, 200);
+    assert_eq!(poll(&rig, &broker, &customer, &[("If-None-Match", &tag)]).status, 304);
+    for prefer in ["wait=0", "wait=x", "respond-async", "wait"] {
+        let headers = [("Prefer", prefer), ("If-None-Match", tag.as_str())];
+        let answer = poll(&rig, &broker, &customer, &headers);
+        assert_eq!((answer.status, answer.header("Preference-Applied")), (304, None), "{prefer}");
+    }
+    let stale = [("Prefer", "wait=60"), ("If-None-Match", "\"something-else\"")];
+    assert_eq!(poll(&rig, &broker, &customer, &stale).status, 200);
+}
+
+#[test]
+fn a_longer_wait_than_allowed_is_cut_and_said() {
+    let rig = Rig::new();
+    let (broker, customer, tag) = setting(&rig);
+
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let headers = [("Prefer", "respond-async, wait=3600"), ("If-None-Match", &*tag)];
+            poll(&rig, &broker, &customer, &headers)
+        });
+        wait_until_waiting(&rig, 1);
+        rig.advance(5);
+        rig.decide(&customer, Decision::Hold).unwrap();
+        assert_eq!(waiting.join().unwrap().header("Preference-Applied"), Some("wait=60"));
+    });
+}
+
+#[test]
+fn a_revoked_loa_ends_a_wait_with_a_refusal() {
+    let rig = Rig::new();
+    let (broker, customer, tag) = setting(&rig);
+
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            poll(&rig, &broker, &customer, &[("Prefer", "wait=60"), ("If-None-Match", &tag)])
+        });
+        wait_until_waiting(&rig, 1);
+        let body = json!({"grantingOrganizationId": customer,
+            "authorizedOrganizationId": broker.id, "type": "LOA"});
+        assert_eq!(rig.post("/v1/authorizations/revoke", &broker.key, None, &body).status, 200);
+
+        assert_eq!(waiting.join().unwrap().refusal(), (403, "authorization_required"));
+    });
+}
+
+#[test]
+fn a_change_by_another_process_wakes_too() {
+    let rig = Rig::new();
+    rig.appliance.store.notice_other_processes().unwrap();
+    let (broker, customer, tag) = setting(&rig);
+    rig.advance(1000);
+    // A second appliance on the same file is what the command line is.
+    let other = countersign::store::Store::open(
+        rig.appliance.store.path(),
+        countersign::domain::environment::Environment::Test,
+        countersign::store::Opening::MustExist,
+        rig.now(),
+    )
+    .unwrap();
+
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            poll(&rig, &broker, &customer, &[("Prefer", "wait=60"), ("If-None-Match", &tag)])
+        });
+        wait_until_waiting(&rig, 1);
+        let (of, now) = (customer.as_str().into(), rig.now());
+        hold(&other, of, now);
+        assert_eq!(waiting.join().unwrap().text("/status"), "ON_HOLD");
+    });
+}
+
+fn hold(
+    store: &countersign::store::Store,
+    of: std::sync::Arc<str>,
+    now: countersign::domain::timestamp::Timestamp,
+) {
+    use countersign::domain::organization::OrganizationId;
+    use countersign::domain::verification::Event;
+    use countersign::store::{Cause, NewFact, StoreError};
+    store
+        .write(move |tx| {
+            let fact = NewFact {
+                event: Event::OperatorHold,
+                happened_at: now,
+                applicant_id: None,
+                begun_at: None,
+                valid_days: 0,
+                cause: Cause::Operator { actor: "operator:x".into(), reason: "y".into() },
+            };
+            tx.record(&OrganizationId::new(&*of), &fact, now)?;
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn past_the_most_waiters_the_answer_comes_at_once() {
+    let api = ApiSettings { waits_max: 0, ..Setup::default().api };
+    let rig = Rig::with(Setup { api, ..Setup::default() });
+    let (broker, customer, tag) = setting(&rig);
+
+    let answer = poll(&rig, &broker, &customer, &[("Prefer", "wait=60"), ("If-None-Match", &tag)]);
+
+    assert_eq!((answer.status, answer.header("Preference-Applied")), (304, None));
+}
+
+#[test]
+fn an_approval_that_runs_out_answers_the_waiting() {
+    let rig = Rig::with(Setup { valid_days: 1, ..Setup::default() });
+    let (broker, customer, _) = setting(&rig);
+    let green = json!({"applicantId": "a1", "type": "applicantReviewed",
+        "reviewStatus": "completed", "externalUserId": customer, "sandboxMode": true,
+        "reviewResult": {"reviewAnswer": "GREEN"}, "createdAtMs": sumsub_instant(rig.now())});
+    rig.deliver(&green);
+    let tag = poll(&rig, &broker, &customer, &[]).header("ETag").unwrap().to_owned();
+    // One millisecond before the end; the waiter sleeps no longer than until then.
+    rig.advance(crate::rig::DAY_MS - 1);
+
+    let (sender, waiting) = channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let headers = [("Prefer", "wait=60"), ("If-None-Match", &*tag)];
+            sender.send(poll(&rig, &broker, &customer, &headers)).unwrap();
+        });
+        rig.advance(1);
+        assert_eq!(waiting.recv().unwrap().text("/status"), "RESUBMISSION_REQUIRED");
+    });
+}
