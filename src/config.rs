@@ -22,9 +22,10 @@ pub use variables::Variables;
 
 use setting::{
     CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, LISTEN, LOG,
-    PROVIDER_PERMITS, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
-    SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET,
-    VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL,
+    PROVIDER_PERMITS, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN,
+    SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL,
+    SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX,
+    WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -39,6 +40,11 @@ pub type Flags = BTreeMap<&'static str, String>;
 pub struct Secret(String);
 
 impl Secret {
+    /// Keeps a text as a secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
     /// The secret itself, for whoever must send or compare it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -148,6 +154,16 @@ pub struct Config {
     pub connections_max: usize,
     /// Open connections of one address.
     pub connections_per_peer_max: usize,
+    /// Clients that may wait for a change at once.
+    pub waits_max: usize,
+    /// Requests of one API key a second; 0 = no limit.
+    pub requests_per_second: u32,
+    /// Requests of one API key at once.
+    pub requests_burst: u32,
+    /// Requests with a wrong API key a minute and client address; 0 = no limit.
+    pub wrong_keys_per_minute: u32,
+    /// Proxies whose word about a client's address counts: addresses and networks, or nothing.
+    pub trusted_proxies: String,
     /// The least important log line written: a level's name, or `off`.
     pub log: String,
     /// Every setting with the value that is in force, in the order of [`SETTINGS`].
@@ -262,6 +278,13 @@ impl Config {
             connections_max: found.parse(&CONNECTIONS_MAX, |it| value::within(it, 1..=65_536))?,
             connections_per_peer_max: found
                 .parse(&CONNECTIONS_PER_PEER_MAX, |it| value::within(it, 1..=65_536))?,
+            waits_max: found.parse(&WAITS_MAX, |it| value::within(it, 0..=65_536))?,
+            requests_per_second: found
+                .parse(&REQUESTS_PER_SECOND, |it| value::within(it, 0..=1_000_000))?,
+            requests_burst: found.parse(&REQUESTS_BURST, |it| value::within(it, 1..=1_000_000))?,
+            wrong_keys_per_minute: found
+                .parse(&WRONG_KEYS_PER_MINUTE, |it| value::within(it, 0..=1_000_000))?,
+            trusted_proxies: found.parse(&TRUSTED_PROXIES, value::networks)?,
             log: found.parse(&LOG, |it| {
                 ["error", "warn", "info", "debug", "trace", "off"]
                     .contains(&it)

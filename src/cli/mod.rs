@@ -6,6 +6,7 @@
 
 mod authorization;
 mod configuration;
+mod demo;
 mod exit;
 mod flags;
 mod inbox;
@@ -14,6 +15,7 @@ mod logging;
 mod organization;
 mod output;
 mod serve;
+mod simulator;
 mod verification;
 mod wiring;
 
@@ -40,6 +42,7 @@ struct Cli {
 
 const ROOT_HELP: &str = "\
 Examples:
+  countersign demo
   countersign config
   countersign org create --name 'Broker Ltd.' --type BUSINESS
   countersign key create --org org_... --name backend
@@ -69,6 +72,12 @@ enum Command {
     /// Print what is configured and where each value came from
     #[command(after_help = configuration::help())]
     Config(configuration::ConfigArguments),
+    /// Try everything without an account: simulator, server, a broker and two customers
+    #[command(after_help = demo::HELP)]
+    Demo(demo::DemoArguments),
+    /// Run a simulator of Sumsub's API on loopback
+    #[command(after_help = simulator::HELP)]
+    Simulator(simulator::SimulatorArguments),
 }
 
 /// Who runs the command, on what.
@@ -91,19 +100,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
-    let config = Config::load(&cli.settings.0, variables)?;
     let actor = format!("operator:{}", variables.login().unwrap_or("unknown"));
-    let operator = Operator { config, actor };
+    let operator =
+        || Config::load(&cli.settings.0, variables).map(|config| Operator { config, actor });
+    let unknown = variables.unknown();
     match cli.command {
-        Command::Serve => serve::serve(&operator.config, &variables.unknown()),
-        Command::Key(arguments) => key::run(&operator, arguments),
-        Command::Org(arguments) => organization::run(&operator, arguments),
-        Command::Loa(arguments) => authorization::run(&operator, arguments),
-        Command::Verification(arguments) => verification::run(&operator, arguments),
-        Command::Inbox(arguments) => inbox::run(&operator, &arguments),
+        Command::Serve => serve::serve(&operator()?.config, &unknown),
+        Command::Key(arguments) => key::run(&operator()?, arguments),
+        Command::Org(arguments) => organization::run(&operator()?, arguments),
+        Command::Loa(arguments) => authorization::run(&operator()?, arguments),
+        Command::Verification(arguments) => verification::run(&operator()?, arguments),
+        Command::Inbox(arguments) => inbox::run(&operator()?, &arguments),
         Command::Config(arguments) => {
-            Ok(configuration::show(&operator.config, &variables.unknown(), &arguments))
+            Ok(configuration::show(&operator()?.config, &unknown, &arguments))
         }
+        // These two need no configuration, and none can harm them.
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Simulator(arguments) => simulator::run(&arguments),
     }
 }
 
@@ -117,7 +130,7 @@ struct Shape {
 
 impl Shape {
     fn format(&self) -> Format {
-        if self.json { Format::Json } else { Format::Table }
+        Format::of(self.json)
     }
 }
 

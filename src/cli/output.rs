@@ -18,6 +18,14 @@ pub(super) enum Format {
     Json,
 }
 
+impl Format {
+    /// By the flag `--json`.
+    #[expect(clippy::fn_params_excessive_bools, reason = "it is a flag's meaning")]
+    pub(super) fn of(is_json: bool) -> Self {
+        if is_json { Self::Json } else { Self::Table }
+    }
+}
+
 /// What a command says in the end.
 #[derive(Debug, Default)]
 pub(super) struct Answer {

@@ -12,7 +12,7 @@ use super::exit::{CliError, Exit};
 use super::logging;
 use super::output::{Answer, tell};
 use super::wiring::{Asks, appliance};
-use crate::api::{self, Api, ApiSettings};
+use crate::api::{self, Api, ApiSettings, RateLimits, TrustedProxies};
 use crate::config::Config;
 use crate::http::Service;
 use crate::http::limits::{Limits, raise_descriptor_limit};
@@ -46,7 +46,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
                 _ => error,
             }
         })?);
-    let server = listen(config.listen, limits(config), ApiSettings::default(), appliance)?;
+    let server = listen(config.listen, limits(config), api_settings(config), appliance)?;
     tell(&format!(
         "countersign serves http://{} ({} environment, register {})",
         server.address(),
@@ -73,6 +73,8 @@ pub(super) fn listen(
             format!("cannot listen on {address} ({error}): choose another address with --listen"),
         )
     })?;
+    // An operator's command in another process wakes those who wait here.
+    appliance.store.notice_other_processes()?;
     let clock = Arc::clone(&appliance.clock);
     let api = Api::new(appliance, settings);
     let service = Service {
@@ -82,6 +84,18 @@ pub(super) fn listen(
         clock: Arc::new(move || clock().as_ms()),
     };
     Ok(server::serve(listener, limits, service)?)
+}
+
+fn api_settings(config: &Config) -> ApiSettings {
+    ApiSettings {
+        rates: RateLimits {
+            requests_per_s: config.requests_per_second,
+            burst: config.requests_burst,
+            wrong_keys_per_minute: config.wrong_keys_per_minute,
+        },
+        trusted_proxies: TrustedProxies::parse(&config.trusted_proxies).unwrap_or_default(),
+        waits_max: config.waits_max,
+    }
 }
 
 fn limits(config: &Config) -> Limits {
@@ -110,6 +124,11 @@ impl Stop {
     /// From now on a signal stops by way of [`Stop::wait`].
     pub(super) fn on_signal() -> io::Result<Self> {
         Ok(Self(Signals::new([SIGTERM, SIGINT])?))
+    }
+
+    /// Whether a signal has come.
+    pub(super) fn is_due(&mut self) -> bool {
+        self.0.pending().next().is_some()
     }
 
     /// Waits for the first signal; after it, a second one ends the process at once.

@@ -183,7 +183,8 @@ fn people(
     format!("{head}\n{}", table(&["RECORDED", "EVENT", "CAUSE"], &rows))
 }
 
-fn cause(fact: &RecordedFact) -> String {
+/// Why a fact was recorded, in few words.
+pub(super) fn cause(fact: &RecordedFact) -> String {
     match &fact.cause {
         Cause::Delivery(id) => format!("delivery {id} of {}", fact.fact.happened_at),
         Cause::Operator { actor, reason } => format!("{actor}: {reason}"),

@@ -99,7 +99,7 @@ pub(super) static PROVIDER_PERMITS: Setting =
     Setting::open("provider-permits", Some("16"), "Requests that may wait for Sumsub at once")
         .accepts("1 to 1024");
 pub(super) static CONNECTIONS_MAX: Setting =
-    Setting::open("connections-max", Some("1024"), "Open connections; one more is answered 503")
+    Setting::open("connections-max", Some("2048"), "Open connections; one more is answered 503")
         .accepts("1 to 65536");
 pub(super) static CONNECTIONS_PER_PEER_MAX: Setting = Setting::open(
     "connections-per-peer-max",
@@ -107,12 +107,39 @@ pub(super) static CONNECTIONS_PER_PEER_MAX: Setting = Setting::open(
     "Open connections of one address; behind a proxy as many as connections-max",
 )
 .accepts("1 to 65536");
+pub(super) static WAITS_MAX: Setting = Setting::open(
+    "waits-max",
+    Some("1024"),
+    "Clients that may wait for a change at once; keep it below connections-max",
+)
+.accepts("0 to 65536");
+pub(super) static REQUESTS_PER_SECOND: Setting = Setting::open(
+    "requests-per-second",
+    Some("100"),
+    "Requests of one API key a second, in the long run",
+)
+.accepts("0 (no limit) to 1000000");
+pub(super) static REQUESTS_BURST: Setting =
+    Setting::open("requests-burst", Some("1000"), "Requests of one API key at once")
+        .accepts("1 to 1000000");
+pub(super) static WRONG_KEYS_PER_MINUTE: Setting = Setting::open(
+    "wrong-keys-per-minute",
+    Some("60"),
+    "Requests with a wrong API key a minute and client address",
+)
+.accepts("0 (no limit) to 1000000");
+pub(super) static TRUSTED_PROXIES: Setting = Setting::open(
+    "trusted-proxies",
+    Some("none"),
+    "Proxies whose Forwarded or X-Forwarded-For tells a client's address",
+)
+.accepts("none, or addresses and networks, as 127.0.0.1,10.0.0.0/8");
 pub(super) static LOG: Setting =
     Setting::open("log", Some("info"), "The least important log line written")
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 17] = [
+pub static SETTINGS: [&Setting; 22] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -129,5 +156,10 @@ pub static SETTINGS: [&Setting; 17] = [
     &PROVIDER_PERMITS,
     &CONNECTIONS_MAX,
     &CONNECTIONS_PER_PEER_MAX,
+    &WAITS_MAX,
+    &REQUESTS_PER_SECOND,
+    &REQUESTS_BURST,
+    &WRONG_KEYS_PER_MINUTE,
+    &TRUSTED_PROXIES,
     &LOG,
 ];

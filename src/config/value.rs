@@ -81,3 +81,20 @@ pub(super) fn how_to_set(missing: &[&Setting]) -> String {
         text
     })
 }
+
+/// `none`, or addresses and networks separated by commas.
+pub(super) fn networks(text: &str) -> Option<String> {
+    if text == "none" {
+        return Some(String::new());
+    }
+    let is_one = |it: &str| {
+        let (address, bits) = it.split_once('/').map_or((it, None), |(it, bits)| (it, Some(bits)));
+        let most = match address.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => 32,
+            Ok(IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        bits.is_none_or(|it| it.parse::<u8>().is_ok_and(|it| it <= most))
+    };
+    text.split(',').map(str::trim).all(is_one).then(|| text.to_owned())
+}

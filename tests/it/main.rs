@@ -10,6 +10,7 @@
 )]
 
 mod authorizations;
+mod cli;
 mod explanations;
 mod http_attack;
 mod idempotency;

@@ -1,4 +1,4 @@
-//! Waiting instead of polling: `Prefer: wait=N` with an ETag.
+//! Waiting instead of polling: `Prefer: wait=N` with an entity tag.
 
 use std::sync::mpsc::channel;
 

@@ -1,0 +1,565 @@
+//! The command line as an operator meets it: the built program, its two streams, its exit codes.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::rig::Directory;
+
+/// What a secret looks like here, so that any trace of one is found.
+const SECRETS: [(&str, &str); 3] = [
+    ("COUNTERSIGN_SUMSUB_APP_TOKEN", "sbx:Qaaaa.Qbbbb"),
+    ("COUNTERSIGN_SUMSUB_SECRET_KEY", "Qcccc"),
+    ("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "Qdddd"),
+];
+/// Nobody listens there.
+const SUMSUB: [(&str, &str); 3] = [
+    ("COUNTERSIGN_SUMSUB_URL", "http://127.0.0.1:9"),
+    ("COUNTERSIGN_SUMSUB_LEVEL_BUSINESS", "kyb"),
+    ("COUNTERSIGN_SUMSUB_LEVEL_INDIVIDUAL", "kyc"),
+];
+const MISSING: [&str; 3] = ["sumsub-app-token", "sumsub-secret-key", "sumsub-webhook-secret"];
+/// How often something is looked at that another process is about to do.
+const LOOKS_MAX: usize = 1000;
+
+/// A directory to work in, and nothing of this process's environment.
+struct Shell {
+    directory: Directory,
+    variables: Vec<(String, String)>,
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    #[track_caller]
+    fn ok(self) -> String {
+        assert_eq!(self.code, 0, "{}", self.err);
+        self.out.trim_end().to_owned()
+    }
+
+    #[track_caller]
+    fn refused(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{} {}", self.out, self.err);
+        assert_eq!(self.out, "");
+        self.err
+    }
+}
+
+impl Shell {
+    fn new() -> Self {
+        Self { directory: Directory::new(), variables: vec![("USER".to_owned(), "ada".to_owned())] }
+    }
+
+    fn with(mut self, variables: &[(&str, &str)]) -> Self {
+        self.variables
+            .extend(variables.iter().map(|(name, it)| ((*name).to_owned(), (*it).to_owned())));
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(self.variables.iter().map(|(name, it)| (name, it)))
+            .env("TMPDIR", &self.directory.0)
+            .current_dir(&self.directory.0)
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        Ran {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["--json"]].concat();
+        let text = self.run(&arguments).ok();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
+    }
+
+    fn organization(&self, arguments: &[&str]) -> String {
+        self.run(&[&["org", "create", "--name", "Acme"], arguments].concat()).ok()
+    }
+
+    /// A broker and its customer.
+    fn parties(&self) -> (String, String) {
+        let broker = self.organization(&["--type", "BUSINESS"]);
+        let customer = self.organization(&["--type", "BUSINESS", "--created-by", &broker]);
+        (broker, customer)
+    }
+}
+
+/// A process that stays; ended with the test at the latest.
+struct Resident(Child);
+
+impl Resident {
+    fn start(shell: &Shell, arguments: &[&str]) -> Self {
+        let mut command = shell.command(arguments);
+        Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn out_lines(&mut self, count: usize) -> Vec<String> {
+        lines(self.0.stdout.take().unwrap(), count)
+    }
+
+    fn terminate(mut self) -> i32 {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
+        self.0.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn lines(stream: impl std::io::Read, count: usize) -> Vec<String> {
+    BufReader::new(stream).lines().take(count).map(Result::unwrap).collect()
+}
+
+fn http(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build()
+        .into();
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut response = agent.run(request.body("").unwrap()).unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+#[test]
+fn config_shows_every_value_with_its_source_and_never_a_secret() {
+    let shell = Shell::new().with(&SECRETS[1..]).with(&[
+        ("COUNTERSIGN_DATABASE", "env.db"),
+        ("COUNTERSIGN_SESSION_TTL", "600"),
+        ("COUNTERSIGN_SUMSUB_APP_TOKEN_FILE", "token"),
+    ]);
+    std::fs::write(shell.directory.file("token"), "sbx:Qaaaa.Qbbbb\n").unwrap();
+    let arguments = ["config", "--database", "flag.db"];
+
+    let (people, programs) = (shell.run(&arguments), shell.json(&arguments));
+
+    let setting = |name: &str| {
+        let all = programs["settings"].as_array().unwrap();
+        let it = all.iter().find(|it| it["name"] == name).unwrap();
+        (it["value"].as_str().unwrap().to_owned(), it["source"].as_str().unwrap().to_owned())
+    };
+    let is = |value: &str, source: &str| (value.to_owned(), source.to_owned());
+    assert_eq!(setting("database"), is("flag.db", "flag"));
+    assert_eq!(setting("session-ttl"), is("600", "environment"));
+    assert_eq!(setting("import-mode"), is("reuse", "default"));
+    assert_eq!(setting("sumsub-app-token"), is("set", "file token"));
+    assert_eq!(setting("sumsub-secret-key"), is("set", "environment"));
+    assert!(people.out.contains("sumsub-secret-key         set"), "{}", people.out);
+    for text in [people.out, people.err, programs.to_string()] {
+        assert!(!text.contains('Q'), "{text}");
+    }
+}
+
+#[test]
+fn no_refusal_shows_a_secret() {
+    for (index, (name, secret)) in SECRETS.iter().enumerate() {
+        let file = format!("{name}_FILE");
+        let shell = Shell::new().with(&[(name, secret), (&file, "token")]);
+
+        let error = shell.run(&["config"]).refused(2);
+
+        assert!(error.contains(name) && error.contains(&file), "{error}");
+        assert!(!error.contains('Q'), "{index}: {error}");
+    }
+}
+
+#[test]
+fn live_refuses_to_serve_and_names_all_that_is_missing_at_once() {
+    let shell = Shell::new();
+
+    let error = shell.run(&["serve", "--environment", "live"]).refused(2);
+
+    for name in MISSING {
+        let variable = format!("COUNTERSIGN_{}", name.to_uppercase().replace('-', "_"));
+        assert!(error.contains(&format!("{name}: set {variable}, {variable}_FILE")), "{error}");
+    }
+    assert!(!error.contains("demo"), "{error}");
+    assert!(!shell.directory.file("countersign.db").exists());
+}
+
+#[test]
+fn live_refuses_to_send_its_secrets_in_clear() {
+    let shell = Shell::new().with(&SECRETS).with(&SUMSUB);
+
+    let error = shell.run(&["serve", "--environment", "live"]).refused(2);
+
+    assert!(error.contains("http://127.0.0.1:9") && error.contains("https://"), "{error}");
+}
+
+#[test]
+fn test_without_an_account_is_shown_to_the_demo() {
+    let error = Shell::new().run(&["serve"]).refused(2);
+
+    assert!(error.contains("COUNTERSIGN_SUMSUB_APP_TOKEN_FILE"), "{error}");
+    assert!(error.contains("`countersign demo`"), "{error}");
+}
+
+#[test]
+fn an_operator_sets_up_a_broker_its_customer_and_their_letter() {
+    let shell = Shell::new();
+    let (broker, customer) = shell.parties();
+    let parties = ["--granting", customer.as_str(), "--authorized", broker.as_str()];
+    let loa = |word: &str, more: &[&str]| shell.run(&[&["loa", word], &parties[..], more].concat());
+    let evidence = ["--signer-name", "Jo Doe", "--signer-role", "Director", "--how", "paper"];
+    let signed = [&evidence[..], &["--reference", "vault/1", "--at", "2026-05-14"]].concat();
+
+    assert!(shell.run(&["loa", "list"]).ok().contains("PENDING"));
+    assert!(loa("sign", &evidence).refused(2).contains("--reference"));
+    assert!(loa("sign", &signed).ok().contains("suspended, the granter is NOT_STARTED"));
+    assert!(loa("sign", &signed).refused(1).contains("signed already"));
+    assert!(loa("request", &[]).refused(1).contains("countersign loa revoke"));
+    let listed = shell.json(&["loa", "list", "--org", &broker]);
+    assert!(loa("revoke", &["--reason", "contract ended"]).ok().contains("ended: contract ended"));
+    assert!(loa("revoke", &[]).refused(3).contains(&customer));
+    assert!(loa("request", &[]).ok().starts_with("PENDING"));
+
+    assert_eq!(listed["data"][0]["signedAt"], "2026-05-14T00:00:00.000Z");
+    assert_eq!(listed["data"][0]["effective"], false);
+    assert_eq!(shell.json(&["org", "show", &customer])["createdByOrganizationId"], json!(broker));
+}
+
+#[test]
+fn a_key_is_shown_once_listed_without_itself_and_revoked_by_its_id() {
+    let shell = Shell::new();
+    let broker = shell.organization(&["--type", "BUSINESS"]);
+
+    let made = shell.run(&["key", "create", "--org", &broker, "--name", "backend"]);
+    let (key, note) = (made.out.trim_end().to_owned(), made.err);
+    let listed = shell.json(&["key", "list", "--org", &broker]);
+    let id = listed["data"][0]["keyId"].as_str().unwrap();
+
+    assert!(key.starts_with("nxos_sk_test_") && !key.contains('\n'), "{key}");
+    assert!(note.contains("store it now") && !note.contains(&key), "{note}");
+    assert!(!listed.to_string().contains(&key));
+    assert!(!shell.run(&["key", "revoke", &key]).refused(3).contains(&key));
+    assert!(shell.run(&["key", "revoke", id]).ok().contains("revoked"));
+    assert_eq!(shell.run(&["key", "revoke", id]).code, 3);
+    assert!(shell.run(&["key", "list"]).ok().contains("revoked"));
+}
+
+#[test]
+fn a_decision_needs_a_reason_and_a_status_that_it_fits() {
+    let shell = Shell::new();
+    let (_, customer) = shell.parties();
+    let decide = |word: &str, reason: &[&str]| {
+        shell.run(&[&["verification", word, customer.as_str()], reason].concat())
+    };
+    let because = ["--reason", "ticket 4711"];
+
+    for word in ["hold", "approve", "reject", "resubmit", "reopen"] {
+        assert!(decide(word, &[]).refused(2).contains("--reason"));
+        assert!(decide(word, &["--reason", "  "]).refused(2).contains("1 to 500"));
+    }
+    for word in ["approve", "reject", "resubmit", "reopen"] {
+        assert!(decide(word, &because).refused(1).contains("NOT_STARTED"));
+    }
+    assert!(decide("hold", &because).ok().contains("ON_HOLD"));
+    assert!(decide("reject", &because).ok().contains("REJECTED"));
+    assert!(decide("reopen", &because).ok().contains("RESUBMISSION_REQUIRED"));
+    assert!(decide("hold", &because).ok().contains("ON_HOLD"));
+    assert!(decide("approve", &because).ok().contains("APPROVED"));
+
+    let shown = shell.run(&["verification", "show", &customer]).ok();
+    let facts = shell.json(&["verification", "show", &customer])["facts"].clone();
+    assert!(shown.contains("operator_reopen") && shown.contains("operator:ada: ticket 4711"));
+    assert_eq!(facts.as_array().unwrap().len(), 5);
+    assert_eq!(facts[0]["cause"], json!({"actor": "operator:ada", "reason": "ticket 4711"}));
+}
+
+#[test]
+fn what_is_not_there_is_exit_3_and_says_where_to_look() {
+    let shell = Shell::new();
+    let (broker, _) = shell.parties();
+    let absent: [&[&str]; 7] = [
+        &["org", "show", "org_no"],
+        &["verification", "show", "org_no"],
+        &["verification", "hold", "org_no", "--reason", "x"],
+        &["key", "create", "--org", "org_no", "--name", "x"],
+        &["key", "list", "--org", "org_no"],
+        &["inbox", "show", "17"],
+        &["loa", "revoke", "--granting", &broker, "--authorized", "org_no"],
+    ];
+    for arguments in absent {
+        let error = shell.run(arguments).refused(3);
+        assert!(error.contains("list` shows"), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_register_that_cannot_be_used_is_exit_5_and_is_left_alone() {
+    let shell = Shell::new();
+    let missing = shell.run(&["org", "list"]).refused(5);
+    shell.parties();
+    let other = shell.run(&["org", "list", "--environment", "live"]).refused(5);
+    let text = "Dear diary, this is no database at all.\n".repeat(40);
+    std::fs::write(shell.directory.file("diary"), &text).unwrap();
+
+    let foreign = shell.run(&["org", "list", "--database", "diary"]).refused(5);
+
+    assert!(missing.contains("countersign.db") && missing.contains("countersign org create"));
+    assert!(other.contains("COUNTERSIGN_ENVIRONMENT=test"), "{other}");
+    assert!(foreign.contains("not a Countersign register"), "{foreign}");
+    assert_eq!(std::fs::read_to_string(shell.directory.file("diary")).unwrap(), text);
+}
+
+#[test]
+fn an_unreachable_sumsub_is_exit_4_and_changes_nothing() {
+    let shell = Shell::new().with(&SECRETS).with(&SUMSUB);
+    let (_, customer) = shell.parties();
+
+    let error = shell.run(&["verification", "start", &customer]).refused(4);
+
+    assert!(error.contains("check sumsub-url"), "{error}");
+    assert_eq!(shell.json(&["verification", "show", &customer])["status"], "NOT_STARTED");
+}
+
+#[test]
+fn wrong_usage_is_exit_2_and_bounds_are_told() {
+    let shell = Shell::new();
+    let many =
+        format!("{{{}}}", (0..51).map(|it| format!("\"k{it}\":1")).collect::<Vec<_>>().join(","));
+    let wrong: [(&[&str], &str); 6] = [
+        (&["frobnicate"], "unrecognized subcommand"),
+        (&["org", "create", "--name", "a", "--type", "business"], "BUSINESS"),
+        (&["org", "create", "--name", " ", "--type", "BUSINESS"], "1 to 200"),
+        (
+            &["org", "create", "--name", "a", "--type", "BUSINESS", "--metadata", "[]"],
+            "JSON object",
+        ),
+        (&["org", "create", "--name", "a", "--type", "BUSINESS", "--metadata", &many], "50 keys"),
+        (&["config", "--log", "loud"], "error, warn, info"),
+    ];
+    for (arguments, told) in wrong {
+        let error = shell.run(arguments).refused(2);
+        assert!(error.contains(told), "{arguments:?}: {error}");
+    }
+    assert!(!shell.directory.file("countersign.db").exists());
+}
+
+#[test]
+fn an_empty_list_says_what_to_do_next_and_is_valid_json() {
+    let shell = Shell::new();
+    shell.organization(&["--type", "BUSINESS"]);
+    for (arguments, next) in [
+        (["key", "list"], "countersign key create"),
+        (["loa", "list"], "--created-by"),
+        (["inbox", "list"], "/webhooks/sumsub"),
+    ] {
+        let ran = shell.run(&arguments);
+        assert!(ran.err.contains(next), "{}", ran.err);
+        assert_eq!(ran.ok(), "");
+        assert_eq!(shell.json(&arguments)["data"], json!([]));
+    }
+}
+
+#[test]
+fn every_commands_help_shows_an_example_and_the_exit_codes_are_documented() {
+    let shell = Shell::new();
+    let commands = [
+        "",
+        "serve",
+        "config",
+        "demo",
+        "simulator",
+        "key",
+        "key create",
+        "key list",
+        "key revoke",
+        "org",
+        "org create",
+        "org list",
+        "org show",
+        "loa",
+        "loa list",
+        "loa sign",
+        "loa revoke",
+        "loa request",
+        "verification",
+        "verification show",
+        "verification hold",
+        "verification approve",
+        "verification reject",
+        "verification resubmit",
+        "verification reopen",
+        "verification import",
+        "verification start",
+        "inbox",
+        "inbox list",
+        "inbox show",
+        "inbox replay",
+    ];
+    for command in commands {
+        let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let help = shell.run(&arguments).ok();
+        assert!(help.contains("Example"), "{command}: {help}");
+    }
+    let help = shell.run(&["--help"]).ok();
+    for line in ["0  done", "3  there is no such", "5  the register"] {
+        assert!(help.contains(line), "{help}");
+    }
+}
+
+#[test]
+fn whoever_closes_the_pipe_early_has_read_enough() {
+    let shell = Shell::new();
+    let mut child = shell
+        .command(&["config", "--help"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+
+    drop(child.stdout.take());
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn serve_answers_until_sigterm_and_ends_with_success() {
+    let shell = Shell::new().with(&SECRETS).with(&SUMSUB);
+    let mut server = Resident::start(&shell, &["serve", "--listen", "127.0.0.1:0"]);
+    let told = lines(server.0.stderr.take().unwrap(), 1).remove(0);
+    let url = told.split_whitespace().find(|it| it.starts_with("http://")).unwrap().to_owned();
+
+    let (status, _) = http("GET", &format!("{url}/healthz"), &[]);
+
+    assert_eq!(status, 200);
+    assert!(told.contains("test environment") && told.contains("countersign.db"), "{told}");
+    assert_eq!(server.terminate(), 0);
+}
+
+#[test]
+fn the_simulator_prints_all_that_serve_needs() {
+    let shell = Shell::new();
+    let mut simulator =
+        Resident::start(&shell, &["simulator", "--kind", "--port", "0", "--control-port", "0"]);
+    let printed = simulator.out_lines(6);
+    let variables: Vec<(&str, &str)> = printed
+        .iter()
+        .map(|it| it.strip_prefix("export ").unwrap().split_once('=').unwrap())
+        .collect();
+
+    let ran = Shell::new().with(&variables).run(&["config"]);
+
+    assert_eq!(ran.err, "");
+    assert_eq!(http("GET", variables[0].1, &[]).0, 200);
+    assert_eq!(simulator.terminate(), 0);
+}
+
+#[test]
+fn the_demo_plays_its_whole_story() {
+    let shell = Shell::new().with(&[("COUNTERSIGN_ENVIRONMENT", "live")]);
+
+    let ran = shell.run(&["demo", "--play"]);
+
+    assert_eq!(ran.err, "");
+    let told = ran.ok();
+    assert!(told.contains("16. ") && told.contains("Every step did what it had to."), "{told}");
+    assert!(!told.contains("nxos_sk_test_"), "{told}");
+    assert_eq!(std::fs::read_dir(&shell.directory.0).unwrap().count(), 0, "nothing stays behind");
+}
+
+#[test]
+fn the_demo_tells_programs_everything_in_its_first_line() {
+    let shell = Shell::new();
+    let mut demo = Resident::start(&shell, &["demo", "--json"]);
+    let told: Value = serde_json::from_str(&demo.out_lines(1)[0]).unwrap();
+    let text = |pointer: &str| told.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
+    let (api, key) = (text("/api"), format!("Bearer {}", text("/brokerKey")));
+
+    let (status, broker) =
+        http("GET", &format!("{api}/v1/organizations"), &[("Authorization", &key)]);
+
+    assert_eq!((status, &broker["organizationId"]), (200, &told["brokerOrganizationId"]));
+    for (index, kind) in ["BUSINESS", "INDIVIDUAL"].iter().enumerate() {
+        assert_eq!(text(&format!("/customers/{index}/type")), *kind);
+        assert!(text(&format!("/customers/{index}/organizationId")).starts_with("org_"));
+        assert_eq!(http("GET", &text(&format!("/customers/{index}/url")), &[]).0, 200);
+        assert!(!text(&format!("/sumsub/levels/{kind}")).is_empty());
+    }
+    for field in ["url", "controlUrl", "clientId", "appToken", "secretKey", "webhookSecret"] {
+        assert!(!text(&format!("/sumsub/{field}")).is_empty());
+    }
+    for field in ["clientId", "appToken", "secretKey"] {
+        assert!(!text(&format!("/sumsub/partner/{field}")).is_empty());
+    }
+    assert_eq!(demo.terminate(), 0);
+    assert_eq!(std::fs::read_dir(&shell.directory.0).unwrap().count(), 0, "nothing stays behind");
+}
+
+#[test]
+fn an_operator_reads_the_inbox_of_a_running_demo_and_applies_it_again() {
+    let shell = Shell::new().with(&[("COUNTERSIGN_DATABASE", "stage/countersign.db")]);
+    let mut demo = Resident::start(&shell, &["demo", "--json", "--directory", "stage"]);
+    let told: Value = serde_json::from_str(&demo.out_lines(1)[0]).unwrap();
+    let control = told["sumsub"]["controlUrl"].as_str().unwrap();
+    let customer = told["customers"][0]["organizationId"].as_str().unwrap();
+    let (_, found) = http("GET", &format!("{control}/applicants?externalUserId={customer}"), &[]);
+    let applicant = found["applicants"][0]["id"].as_str().unwrap();
+    for action in ["submit", "approve"] {
+        http("POST", &format!("{control}/applicants/{applicant}/{action}"), &[]);
+    }
+
+    let is_approved = || shell.json(&["verification", "show", customer])["status"] == "APPROVED";
+    assert!((0..LOOKS_MAX).any(|_| is_approved()), "no webhook came");
+
+    let listed = shell.json(&["inbox", "list", "--limit", "100"]);
+    let changed = |it: &&Value| it["outcome"] == "changed" && it["type"] == "applicantReviewed";
+    let delivery = listed["data"].as_array().unwrap().iter().find(changed).unwrap();
+    let id = delivery["deliveryId"].to_string();
+    let (people, programs) =
+        (shell.run(&["inbox", "show", &id]).ok(), shell.json(&["inbox", "show", &id]));
+    assert!(people.ends_with(programs["body"].as_str().unwrap()), "{people}");
+    assert!(people.to_lowercase().contains("x-payload-digest: "), "{people}");
+    assert_eq!(programs["organizationId"], customer);
+    let replayed = shell.run(&["inbox", "replay", &id]).ok();
+    assert_eq!(replayed, format!("delivery {id}: changed -> changed"));
+    let shown = shell.run(&["verification", "show", customer]).ok();
+    assert!(shown.contains(&format!("delivery {id} of ")), "{shown}");
+    assert_eq!(demo.terminate(), 0);
+    assert!(shell.directory.file("stage/countersign.db").exists(), "kept where it was asked for");
+}
+
+#[test]
+fn the_demo_tells_people_what_to_paste_and_ends_on_a_signal() {
+    let shell = Shell::new();
+    let mut demo = Resident::start(&shell, &["demo"]);
+    let mut out = BufReader::new(demo.0.stdout.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("Ctrl-C ends it.") {
+        assert!(out.read_line(&mut told).unwrap() > 0, "{told}");
+    }
+
+    assert_eq!(told.matches("curl ").count(), 4, "three calls and the simulator: {told}");
+    assert!(told.contains("countersign loa sign --database"), "{told}");
+    assert_eq!(demo.terminate(), 0);
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}
