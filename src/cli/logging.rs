@@ -8,6 +8,8 @@ use tracing_subscriber::filter::LevelFilter;
 pub(super) fn start(level: &str) {
     let level = level.parse().unwrap_or(LevelFilter::INFO);
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
+    // Whoever reads the log may end before we do: a line that cannot be written is no reason to panic.
+    let log = log.log_internal_errors(false);
     let started = if io::stderr().is_terminal() {
         log.try_init()
     } else {

@@ -172,7 +172,8 @@ fn config_shows_every_value_with_its_source_and_never_a_secret() {
     assert_eq!(setting("sumsub-secret-key"), is("set", "environment"));
     assert!(people.out.contains("sumsub-secret-key         set"), "{}", people.out);
     for text in [people.out, people.err, programs.to_string()] {
-        assert!(!text.contains('Q'), "{text}");
+        let shows = ["Qaaaa", "Qbbbb", "Qcccc", "Qdddd"].iter().any(|it| text.contains(it));
+        assert!(!shows, "{text}");
     }
 }
 
