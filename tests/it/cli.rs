@@ -26,12 +26,12 @@ const MISSING: [&str; 3] = ["sumsub-app-token", "sumsub-secret-key", "sumsub-web
 const LOOKS_MAX: usize = 1000;
 
 /// A directory to work in, and nothing of this process's environment.
-struct Shell {
-    directory: Directory,
+pub(crate) struct Shell {
+    pub(crate) directory: Directory,
     variables: Vec<(String, String)>,
 }
 
-struct Ran {
+pub(crate) struct Ran {
     code: i32,
     out: String,
     err: String,
@@ -39,7 +39,7 @@ struct Ran {
 
 impl Ran {
     #[track_caller]
-    fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}", self.err);
         self.out.trim_end().to_owned()
     }
@@ -53,11 +53,11 @@ impl Ran {
 }
 
 impl Shell {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: Directory::new(), variables: vec![("USER".to_owned(), "ada".to_owned())] }
     }
 
-    fn with(mut self, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(mut self, variables: &[(&str, &str)]) -> Self {
         self.variables
             .extend(variables.iter().map(|(name, it)| ((*name).to_owned(), (*it).to_owned())));
         self
@@ -75,7 +75,7 @@ impl Shell {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().unwrap();
         Ran {
             code: output.status.code().unwrap(),
@@ -95,7 +95,7 @@ impl Shell {
     }
 
     /// A broker and its customer.
-    fn parties(&self) -> (String, String) {
+    pub(crate) fn parties(&self) -> (String, String) {
         let broker = self.organization(&["--type", "BUSINESS"]);
         let customer = self.organization(&["--type", "BUSINESS", "--created-by", &broker]);
         (broker, customer)
@@ -103,10 +103,10 @@ impl Shell {
 }
 
 /// A process that stays; ended with the test at the latest.
-struct Resident(Child);
+pub(crate) struct Resident(pub(crate) Child);
 
 impl Resident {
-    fn start(shell: &Shell, arguments: &[&str]) -> Self {
+    pub(crate) fn start(shell: &Shell, arguments: &[&str]) -> Self {
         let mut command = shell.command(arguments);
         Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
     }
@@ -128,11 +128,11 @@ impl Drop for Resident {
     }
 }
 
-fn lines(stream: impl std::io::Read, count: usize) -> Vec<String> {
+pub(crate) fn lines(stream: impl std::io::Read, count: usize) -> Vec<String> {
     BufReader::new(stream).lines().take(count).map(Result::unwrap).collect()
 }
 
-fn http(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+pub(crate) fn http(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, Value) {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(Duration::from_secs(30)))
@@ -442,7 +442,7 @@ fn whoever_closes_the_pipe_early_has_read_enough() {
 }
 
 #[test]
-fn serve_answers_until_sigterm_and_ends_with_success() {
+fn serve_answers_until_sigterm_and_ends_with_success_also_when_nobody_reads_its_log() {
     let shell = Shell::new().with(&SECRETS).with(&SUMSUB);
     let mut server = Resident::start(&shell, &["serve", "--listen", "127.0.0.1:0"]);
     let told = lines(server.0.stderr.take().unwrap(), 1).remove(0);

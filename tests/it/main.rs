@@ -11,6 +11,7 @@
 
 mod authorizations;
 mod cli;
+mod crash;
 mod explanations;
 mod http_attack;
 mod idempotency;

@@ -38,8 +38,17 @@ impl World {
         Self::with(kind(), Setup::default())
     }
 
+    /// A world whose clock began at the real now, for another process to talk with.
+    pub(crate) fn in_real_time() -> Self {
+        Self::started(kind(), Setup::default(), real_now_ms())
+    }
+
     pub(crate) fn with(settings: Settings, setup: Setup) -> Self {
-        let clock_ms = Arc::new(AtomicI64::new(START_MS));
+        Self::started(settings, setup, START_MS)
+    }
+
+    fn started(settings: Settings, setup: Setup, start_ms: i64) -> Self {
+        let clock_ms = Arc::new(AtomicI64::new(start_ms));
         let clock = {
             let clock_ms = Arc::clone(&clock_ms);
             Arc::new(move || clock_ms.load(Ordering::SeqCst))
@@ -138,4 +147,10 @@ impl Drop for World {
             ports.stop(Duration::from_secs(5));
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "another process signs by it")]
+fn real_now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
 }
