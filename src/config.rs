@@ -22,10 +22,10 @@ pub use variables::Variables;
 
 use setting::{
     CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, LISTEN, LOG,
-    PROVIDER_PERMITS, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN,
-    SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL,
-    SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX,
-    WRONG_KEYS_PER_MINUTE,
+    METRICS_LISTEN, PROVIDER_PERMITS, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL,
+    SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY,
+    SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL,
+    WAITS_MAX, WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -164,6 +164,8 @@ pub struct Config {
     pub wrong_keys_per_minute: u32,
     /// Proxies whose word about a client's address counts: addresses and networks, or nothing.
     pub trusted_proxies: String,
+    /// Where `serve` shows metrics, if anywhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// The least important log line written: a level's name, or `off`.
     pub log: String,
     /// Every setting with the value that is in force, in the order of [`SETTINGS`].
@@ -285,6 +287,10 @@ impl Config {
             wrong_keys_per_minute: found
                 .parse(&WRONG_KEYS_PER_MINUTE, |it| value::within(it, 0..=1_000_000))?,
             trusted_proxies: found.parse(&TRUSTED_PROXIES, value::networks)?,
+            metrics_listen: found.parse(&METRICS_LISTEN, |it| match it {
+                "none" => Some(None),
+                address => address.parse().ok().map(Some),
+            })?,
             log: found.parse(&LOG, |it| {
                 ["error", "warn", "info", "debug", "trace", "off"]
                     .contains(&it)

@@ -13,6 +13,7 @@ mod health;
 mod history;
 mod idempotency;
 mod keys;
+mod metrics;
 mod organizations;
 mod query;
 mod rates;
@@ -23,6 +24,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -36,6 +38,7 @@ use crate::usecase::create_organization::new_id;
 use crate::usecase::{Appliance, Failure, Permits};
 use error::ApiError;
 use idempotency::Idempotency;
+use metrics::{Metrics, route_of};
 use rates::Rates;
 
 pub use client_address::TrustedProxies;
@@ -46,6 +49,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The largest webhook of Sumsub's, in bytes (contract §7).
 const WEBHOOK_BYTES_MAX: usize = 1024 * 1024;
 const WEBHOOK_PATH: &str = "/webhooks/sumsub";
+
+/// The text format that Prometheus reads.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How much of a body is read for a path; more is answered 413 before it is read.
 pub fn body_bytes_max(_method: &str, path: &str) -> usize {
@@ -81,6 +87,7 @@ pub struct Api {
     rates: Rates,
     trusted_proxies: TrustedProxies,
     waits: Permits,
+    metrics: Metrics,
 }
 
 impl fmt::Debug for Api {
@@ -98,11 +105,13 @@ impl Api {
             rates: Rates::new(&settings.rates),
             trusted_proxies: settings.trusted_proxies,
             waits: Permits::new(settings.waits_max),
+            metrics: Metrics::new(),
         }
     }
 
     /// Answers a request.
     pub fn handle(&self, request: &Request) -> Response {
+        let begun = monotonic_now();
         let now = (self.appliance.clock)();
         let call = Call {
             api: self,
@@ -115,10 +124,41 @@ impl Api {
         let mut response =
             answer(&call).unwrap_or_else(|error| call.explained(&error).render(&call.id));
         let noted = call.noted.into_inner();
+        let took = monotonic_now().duration_since(begun);
+        self.metrics.count(request, &response, took);
+        tracing::info!(
+            target: "request",
+            id = call.id,
+            method = request.method,
+            route = route_of(request.path()),
+            organization = noted.organization.as_ref().map(OrganizationId::as_str),
+            code = response.status,
+            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        );
         response.headers.extend(noted.headers);
         response.headers.push(("X-Request-Id", call.id));
         response
     }
+
+    /// Answers a request on the listener for metrics, and nothing else.
+    pub fn handle_metrics(&self, request: &Request) -> Response {
+        if request.path() != "/metrics" {
+            return ApiError::NotFound.render("");
+        }
+        match self.metrics.render(&self.appliance) {
+            Ok(text) => Response {
+                status: 200,
+                headers: vec![("Content-Type", METRICS_TYPE.to_owned())],
+                body: text.into_bytes(),
+            },
+            Err(failure) => ApiError::from(failure).render(""),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long an answer took is no instant of a fact")]
+fn monotonic_now() -> Instant {
+    Instant::now()
 }
 
 /// Answers what the connection loop refuses before there is a request.
@@ -146,6 +186,8 @@ struct Noted {
     headers: Vec<(&'static str, String)>,
     /// Who called for whom and what for, once the key was right.
     attempt: Option<(OrganizationId, OrganizationId, Purpose)>,
+    /// Whose key it was, once it was right.
+    organization: Option<OrganizationId>,
     /// Where the answer will be kept for a repeated request.
     slot: Option<idempotency::Slot>,
 }
@@ -273,6 +315,9 @@ impl Call<'_> {
             "GET" | "HEAD" => Scopes::Read,
             _ => Scopes::Write,
         };
+        if self.noted.borrow().organization.is_none() {
+            self.noted.borrow_mut().organization = Some(caller.acting.caller().clone());
+        }
         if !caller.key.scopes.covers(needed) {
             return Err(Failure::MissingScope(needed.as_str()).into());
         }

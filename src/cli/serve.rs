@@ -14,14 +14,18 @@ use super::output::{Answer, tell};
 use super::wiring::{Asks, appliance};
 use crate::api::{self, Api, ApiSettings, RateLimits, TrustedProxies};
 use crate::config::Config;
-use crate::http::Service;
+use crate::domain::timestamp::Clock;
 use crate::http::limits::{Limits, raise_descriptor_limit};
 use crate::http::server::{self, Server};
+use crate::http::{Request, Response, Service};
 use crate::store::Opening;
 use crate::usecase::Appliance;
 
 /// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// Prometheus needs one connection.
+const METRICS_CONNECTIONS_MAX: usize = 16;
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -46,7 +50,10 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
                 _ => error,
             }
         })?);
-    let server = listen(config.listen, limits(config), api_settings(config), appliance)?;
+    let (server, api, clock) =
+        listen(config.listen, limits(config), api_settings(config), appliance)?;
+    let metrics =
+        config.metrics_listen.map(|it| listen_for_metrics(it, api, &clock)).transpose()?;
     tell(&format!(
         "countersign serves http://{} ({} environment, register {})",
         server.address(),
@@ -56,6 +63,9 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     signals.wait();
     tracing::info!("stopping");
     server.stop(GRACE);
+    if let Some(metrics) = metrics {
+        metrics.stop(Duration::ZERO);
+    }
     Ok(Answer::default())
 }
 
@@ -65,7 +75,7 @@ pub(super) fn listen(
     limits: Limits,
     settings: ApiSettings,
     appliance: Arc<Appliance>,
-) -> Result<Server, CliError> {
+) -> Result<(Server, Arc<Api>, Clock), CliError> {
     raise_descriptor_limit(limits.connections_max)?;
     let listener = server::listen(address).map_err(|error| {
         CliError::new(
@@ -76,14 +86,46 @@ pub(super) fn listen(
     // An operator's command in another process wakes those who wait here.
     appliance.store.notice_other_processes()?;
     let clock = Arc::clone(&appliance.clock);
-    let api = Api::new(appliance, settings);
-    let service = Service {
-        handle: Box::new(move |request| api.handle(request)),
+    let api = Arc::new(Api::new(appliance, settings));
+    let answering = Arc::clone(&api);
+    let server = server::serve(
+        listener,
+        limits,
+        service(&clock, Box::new(move |request| answering.handle(request))),
+    )?;
+    Ok((server, api, clock))
+}
+
+/// Shows metrics on a listener of their own.
+fn listen_for_metrics(
+    address: SocketAddr,
+    api: Arc<Api>,
+    clock: &Clock,
+) -> Result<Server, CliError> {
+    let listener = server::listen(address).map_err(|error| {
+        CliError::new(
+            Exit::Refused,
+            format!(
+                "cannot listen on {address} ({error}): choose another address with \
+                 --metrics-listen"
+            ),
+        )
+    })?;
+    let limits = Limits { connections_max: METRICS_CONNECTIONS_MAX, ..Limits::default() };
+    let service = service(clock, Box::new(move |request| api.handle_metrics(request)));
+    Ok(server::serve(listener, limits, service)?)
+}
+
+type Handle = Box<dyn Fn(&Request) -> Response + Send + Sync>;
+
+fn service(clock: &Clock, handle: Handle) -> Service {
+    let clock = Arc::clone(clock);
+    Service {
+        handle,
         refuse: api::refuse,
         body_bytes_max: api::body_bytes_max,
         clock: Arc::new(move || clock().as_ms()),
-    };
-    Ok(server::serve(listener, limits, service)?)
+    }
 }
 
 fn api_settings(config: &Config) -> ApiSettings {

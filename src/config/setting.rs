@@ -134,12 +134,18 @@ pub(super) static TRUSTED_PROXIES: Setting = Setting::open(
     "Proxies whose Forwarded or X-Forwarded-For tells a client's address",
 )
 .accepts("none, or addresses and networks, as 127.0.0.1,10.0.0.0/8");
+pub(super) static METRICS_LISTEN: Setting = Setting::open(
+    "metrics-listen",
+    Some("none"),
+    "Where `serve` shows /metrics to Prometheus; keep it off the public network",
+)
+.accepts("none, or an IP address and a port");
 pub(super) static LOG: Setting =
     Setting::open("log", Some("info"), "The least important log line written")
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 22] = [
+pub static SETTINGS: [&Setting; 23] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -161,5 +167,6 @@ pub static SETTINGS: [&Setting; 22] = [
     &REQUESTS_BURST,
     &WRONG_KEYS_PER_MINUTE,
     &TRUSTED_PROXIES,
+    &METRICS_LISTEN,
     &LOG,
 ];

@@ -9,6 +9,7 @@ mod access;
 mod authorization;
 mod changes;
 mod delivery;
+mod figures;
 mod gate_refusal;
 mod idempotency;
 mod import_attempt;
@@ -30,11 +31,13 @@ pub use access::{Access, KeyFacts, Subject};
 pub use authorization::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role};
 pub use changes::{Changes, Watch, Woken};
 pub use delivery::{Delivery, NewDelivery, Outcome};
+pub use figures::Figures;
 pub use gate_refusal::GateRefusal;
 pub use idempotency::KeptAnswer;
 pub use import_attempt::ImportAttempt;
 pub use key::{ApiKey, Scopes};
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};
+pub use writer::WriterTally;
 
 use crate::domain::environment::Environment;
 use crate::domain::organization::OrganizationId;
@@ -211,6 +214,11 @@ impl Store {
         F: FnOnce(&Tx<'_>) -> Result<(), StoreError> + Send + 'static,
     {
         self.writer.run_later(work);
+    }
+
+    /// What the writer has done since the start.
+    pub fn tally(&self) -> WriterTally {
+        self.writer.tally()
     }
 
     /// Who waits for changes.

@@ -5,6 +5,7 @@
 //! one sync of the disk, under load many share one. The queue is bounded.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -26,6 +27,15 @@ const IDLE_BEFORE_CHECKPOINT: Duration = Duration::from_secs(1);
 /// A write; given an error instead of a connection, it does not run and answers that error.
 type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Ran + Send>;
 
+/// What a writer has done since it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriterTally {
+    /// Commits.
+    pub commits: u64,
+    /// Writes in them.
+    pub writes: u64,
+}
+
 /// A write that has run, and waits to learn whether its commit succeeded.
 struct Ran {
     keep: bool,
@@ -36,6 +46,8 @@ struct Ran {
 
 #[derive(Debug)]
 pub(super) struct Writer {
+    commits: Arc<AtomicU64>,
+    writes: Arc<AtomicU64>,
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -43,11 +55,18 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(connection: Connection, changes: Arc<Changes>) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
+        let (commits, writes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let counted = (Arc::clone(&commits), Arc::clone(&writes));
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || write_batches(&connection, &jobs, &changes))
+            .spawn(move || write_batches(&connection, &jobs, &changes, &counted))
             .map_err(|_spawn| StoreError::Closed)?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        Ok(Self {
+            commits,
+            writes,
+            queue: Mutex::new(Some(queue)),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     pub(super) fn run<T, E, F>(&self, work: F) -> Result<T, E>
@@ -103,6 +122,13 @@ impl Writer {
         self.enqueue(job).unwrap_or_else(not_kept);
     }
 
+    pub(super) fn tally(&self) -> WriterTally {
+        WriterTally {
+            commits: self.commits.load(Ordering::Relaxed),
+            writes: self.writes.load(Ordering::Relaxed),
+        }
+    }
+
     fn enqueue(&self, job: Job) -> Result<(), StoreError> {
         let queue = self.queue.lock().map_err(|_poison| StoreError::Closed)?.clone();
         match queue.ok_or(StoreError::Closed)?.try_send(job) {
@@ -130,13 +156,19 @@ impl Drop for Writer {
     }
 }
 
-fn write_batches(connection: &Connection, jobs: &Receiver<Job>, changes: &Changes) {
+fn write_batches(
+    connection: &Connection,
+    jobs: &Receiver<Job>,
+    changes: &Changes,
+    (commits, writes): &(Arc<AtomicU64>, Arc<AtomicU64>),
+) {
     let mut is_dirty = false;
     loop {
         match jobs.recv_timeout(IDLE_BEFORE_CHECKPOINT) {
             Ok(first) => {
                 let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH_MAX - 1));
-                write_batch(connection, batch, changes);
+                writes.fetch_add(write_batch(connection, batch, changes), Ordering::Relaxed);
+                commits.fetch_add(1, Ordering::Relaxed);
                 is_dirty = true;
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -159,7 +191,8 @@ fn checkpoint(connection: &Connection) {
     }
 }
 
-fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>, changes: &Changes) {
+/// Runs and commits a batch; answers how many writes were in it.
+fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>, changes: &Changes) -> u64 {
     let mut lost = connection.execute_batch("BEGIN IMMEDIATE").err().map(StoreError::from);
     let mut ran = Vec::new();
     for job in jobs {
@@ -180,12 +213,14 @@ fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>, changes
     if committed.is_err() && !connection.is_autocommit() {
         drop(connection.execute_batch("ROLLBACK"));
     }
+    let writes = u64::try_from(ran.len()).unwrap_or(u64::MAX);
     for it in ran {
         if it.keep && committed.is_ok() {
             it.touched.iter().for_each(|of| changes.wake(of));
         }
         (it.answer)(committed.clone());
     }
+    writes
 }
 
 fn run_in_savepoint(connection: &Connection, job: Job, lost: &mut Option<StoreError>) -> Ran {

@@ -11,7 +11,7 @@ pub mod wire;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -144,6 +144,20 @@ pub struct Client {
     posts: Window,
     gets: Window,
     last_contact_ms: AtomicI64,
+    answers: AtomicU64,
+    errors: AtomicU64,
+    waited_ms: AtomicU64,
+}
+
+/// How calls to Sumsub went since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientTally {
+    /// Calls that were answered as asked.
+    pub answers: u64,
+    /// Calls that failed, or that Sumsub refused; each attempt counts.
+    pub errors: u64,
+    /// Time spent waiting for answers, in milliseconds.
+    pub waited_ms: u64,
 }
 
 impl fmt::Debug for Client {
@@ -193,6 +207,9 @@ impl Client {
             posts: Window::new(POSTS_PER_WINDOW),
             gets: Window::new(GETS_PER_WINDOW),
             last_contact_ms: AtomicI64::new(-1),
+            answers: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            waited_ms: AtomicU64::new(0),
         }
     }
 
@@ -205,6 +222,15 @@ impl Client {
     pub fn last_contact(&self) -> Option<Timestamp> {
         let ms = self.last_contact_ms.load(Ordering::Relaxed);
         (ms >= 0).then(|| Timestamp::from_ms(ms))
+    }
+
+    /// How calls went since the start.
+    pub fn tally(&self) -> ClientTally {
+        ClientTally {
+            answers: self.answers.load(Ordering::Relaxed),
+            errors: self.errors.load(Ordering::Relaxed),
+            waited_ms: self.waited_ms.load(Ordering::Relaxed),
+        }
     }
 
     /// The applicant of an external id, made if there is none. Sumsub holds external ids unique, so
@@ -363,7 +389,7 @@ impl Client {
         let mut attempt = 1;
         loop {
             self.keep_within_limits(call.method)?;
-            let (error, asked_wait_ms) = match self.attempt(call) {
+            let (error, asked_wait_ms) = match self.counted_attempt(call) {
                 Ok((answer, _)) if answer.status < 500 && answer.status != 429 => {
                     return Ok(answer);
                 }
@@ -392,6 +418,19 @@ impl Client {
             (self.pause)(Duration::from_millis(wait_ms));
         }
         Ok(())
+    }
+
+    fn counted_attempt(&self, call: &Call<'_>) -> Result<(Answer, Option<u64>), AttemptError> {
+        let begun = (self.clock)().as_ms();
+        let attempt = self.attempt(call);
+        let waited_ms = (self.clock)().as_ms().saturating_sub(begun);
+        self.waited_ms.fetch_add(u64::try_from(waited_ms).unwrap_or(0), Ordering::Relaxed);
+        match &attempt {
+            Ok((answer, _)) if answer.status < 400 => &self.answers,
+            Ok(_) | Err(_) => &self.errors,
+        }
+        .fetch_add(1, Ordering::Relaxed);
+        attempt
     }
 
     /// One signed request. The signature is dated now, so a repeated call is signed anew.

@@ -18,6 +18,7 @@ mod idempotency;
 mod imports;
 mod keys;
 mod layers;
+mod metrics;
 mod organizations;
 mod register;
 mod rig;

@@ -107,7 +107,7 @@ impl Stage {
             ..Limits::default()
         };
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server =
+        let (server, _, _) =
             serve::listen(any_port, limits, ApiSettings::default(), Arc::clone(&appliance))?;
         let api = format!("http://{}", server.address());
         simulator.set_webhook_url(&format!("{api}/webhooks/sumsub"))?;

@@ -1,0 +1,182 @@
+//! What can be measured: requests by route and code, how long they took, and how the register, the
+//! inbox and Sumsub fare. Prometheus text, served on a listener of its own, never on the public one.
+//!
+//! Requests are counted as they are answered; everything else is read from the register when
+//! somebody asks, so that it costs nothing meanwhile and is right after a restart.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::http::{Request, Response};
+use crate::store::Figures;
+use crate::usecase::{Appliance, Failure};
+
+/// How a whole answer ends.
+const END: &str = "# EOF\n";
+/// Upper bounds of the latency histogram, in seconds: a poll is at the left, Sumsub at the right.
+const BUCKETS_S: [f64; 12] =
+    [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.0, 10.0, 60.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct RequestLabels {
+    method: &'static str,
+    route: &'static str,
+    code: u16,
+}
+
+impl EncodeLabelSet for RequestLabels {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeLabel as _;
+        ("method", self.method).encode(encoder.encode_label())?;
+        ("route", self.route).encode(encoder.encode_label())?;
+        ("code", u32::from(self.code)).encode(encoder.encode_label())
+    }
+}
+
+type ByRoute = Family<[(&'static str, &'static str); 1], Histogram>;
+type ByWord = Family<[(&'static str, String); 1], Gauge>;
+
+pub(super) struct Metrics {
+    requests: Family<RequestLabels, Counter>,
+    durations: ByRoute,
+    registry: Registry,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let mut registry = Registry::with_prefix("countersign");
+        let requests = Family::default();
+        registry.register("requests", "Requests answered", requests.clone());
+        let durations: ByRoute = Family::new_with_constructor(|| Histogram::new(BUCKETS_S));
+        registry.register_with_unit(
+            "request_duration",
+            "From the whole request read to the answer ready; waits included",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        Self { requests, durations, registry }
+    }
+
+    pub(super) fn count(&self, request: &Request, response: &Response, took: Duration) {
+        let route = route_of(request.path());
+        let labels =
+            RequestLabels { method: method_of(&request.method), route, code: response.status };
+        self.requests.get_or_create(&labels).inc();
+        self.durations.get_or_create(&[("route", route)]).observe(took.as_secs_f64());
+    }
+
+    /// Everything as Prometheus text.
+    pub(super) fn render(&self, appliance: &Appliance) -> Result<String, Failure> {
+        let now = (appliance.clock)();
+        let figures = appliance.store.snapshot(|register| register.figures(now))?;
+        let mut current = Registry::with_prefix("countersign");
+        register_figures(&mut current, &figures);
+        register_process(&mut current, appliance);
+        let (mut counted, mut read) = (String::new(), String::new());
+        let written =
+            encode(&mut counted, &self.registry).and_then(|()| encode(&mut read, &current));
+        written.map_err(|_fmt| Failure::Invalid("metrics cannot be written".to_owned()))?;
+        Ok(counted.trim_end_matches(END).to_owned() + &read)
+    }
+}
+
+fn register_figures(registry: &mut Registry, figures: &Figures) {
+    let by_word = |registry: &mut Registry, name, help, label, rows: &[(String, i64)]| {
+        let family = ByWord::default();
+        for (word, count) in rows {
+            family.get_or_create(&[(label, word.clone())]).set(*count);
+        }
+        registry.register(name, help, family);
+    };
+    by_word(registry, "verifications", "Organizations by status", "status", &figures.statuses);
+    by_word(
+        registry,
+        "authorizations",
+        "Letters of Authorization by effectiveness",
+        "state",
+        &figures.authorizations,
+    );
+    by_word(registry, "deliveries", "Sumsub's deliveries by outcome", "outcome", &figures.outcomes);
+    for (name, help, value) in [
+        ("oldest_pending_seconds", "Age of the longest PENDING", figures.oldest_pending_s),
+        (
+            "webhook_lag_seconds",
+            "From event to arrival of Sumsub's last delivery",
+            figures.webhook_lag_s,
+        ),
+        ("database_bytes", "Size of the register, its log not included", figures.database_bytes),
+    ] {
+        set(registry, name, help, value);
+    }
+}
+
+fn register_process(registry: &mut Registry, appliance: &Appliance) {
+    let writer = appliance.store.tally();
+    let sumsub = appliance.sumsub.tally();
+    for (name, help, value) in [
+        ("writer_commits", "Commits of the one writer", writer.commits),
+        ("writer_writes", "Writes in those commits; over commits: the batch size", writer.writes),
+        ("provider_calls", "Calls to Sumsub that were answered", sumsub.answers),
+        ("provider_errors", "Calls to Sumsub that failed or were refused", sumsub.errors),
+        ("provider_milliseconds", "Time spent waiting for Sumsub's answers", sumsub.waited_ms),
+    ] {
+        set(registry, name, help, i64::try_from(value).unwrap_or(i64::MAX));
+    }
+    let refused = appliance.refused_digests.load(std::sync::atomic::Ordering::Relaxed);
+    let refused = i64::try_from(refused).unwrap_or(i64::MAX);
+    set(registry, "refused_digests", "Webhooks refused for their digest", refused);
+    let waiters = i64::try_from(appliance.store.changes().waiters()).unwrap_or(i64::MAX);
+    set(registry, "waiting_clients", "Clients that wait for a change", waiters);
+}
+
+fn set(registry: &mut Registry, name: &str, help: &str, value: i64) {
+    let gauge = Gauge::<i64>::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
+}
+
+/// Known methods by name: a label must not grow with what clients invent.
+fn method_of(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+        .into_iter()
+        .find(|it| *it == method)
+        .unwrap_or("other")
+}
+
+/// The route that a path belongs to, ids left out.
+pub(super) fn route_of(path: &str) -> &'static str {
+    const ROUTES: [&str; 14] = [
+        "/v1/organizations/verification",
+        "/v1/organizations",
+        "/v1/organizations/verification/import",
+        "/v1/organizations/verification/events",
+        "/v1/authorizations",
+        "/v1/authorizations/revoke",
+        "/v1/authorizations/explain",
+        "/v1/api-keys",
+        "/webhooks/sumsub",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/v1/webhooks/endpoints",
+    ];
+    ROUTES.into_iter().find(|it| *it == path).unwrap_or_else(|| {
+        if path.starts_with("/v1/api-keys/") {
+            "/v1/api-keys/{id}"
+        } else if path.starts_with("/v1/webhooks/endpoints/") {
+            "/v1/webhooks/endpoints/{id}"
+        } else if path.starts_with("/h/") {
+            "/h/{token}"
+        } else {
+            "other"
+        }
+    })
+}

@@ -1,0 +1,96 @@
+//! Counts over the whole register, for metrics. Each is one walk over an index; nobody waits for them
+//! but whoever asks for metrics.
+
+use rusqlite::named_params;
+
+use crate::domain::timestamp::Timestamp;
+use crate::store::{Reader, StoreError};
+
+/// What the register holds, in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    /// Organizations by status, expiry considered.
+    pub statuses: Vec<(String, i64)>,
+    /// LOAs: `effective`, `suspended`, `pending`, `revoked`.
+    pub authorizations: Vec<(String, i64)>,
+    /// Deliveries by outcome.
+    pub outcomes: Vec<(String, i64)>,
+    /// Age of the longest PENDING, in seconds; 0: none.
+    pub oldest_pending_s: i64,
+    /// From event to arrival of the last delivery that led to a fact, in seconds.
+    pub webhook_lag_s: i64,
+    /// Size of the register, in bytes.
+    pub database_bytes: i64,
+}
+
+impl Reader<'_> {
+    /// Counts everything.
+    pub fn figures(&self, now: Timestamp) -> Result<Figures, StoreError> {
+        Ok(Figures {
+            statuses: self.counts(
+                "SELECT CASE
+                          WHEN state = 'APPROVED' AND expires_at_ms <= :now
+                            THEN 'RESUBMISSION_REQUIRED'
+                          ELSE replace(replace(state, '_BY_PROVIDER', ''), '_BY_OPERATOR', '')
+                        END AS word, count(*) AS rows
+                 FROM verification WHERE :now IS NOT NULL
+                 GROUP BY word",
+                now,
+            )?,
+            authorizations: self.counts(
+                "SELECT CASE
+                          WHEN a.status = 'REVOKED' THEN 'revoked'
+                          WHEN a.status = 'PENDING' THEN 'pending'
+                          WHEN v.state = 'APPROVED'
+                           AND (v.expires_at_ms IS NULL OR v.expires_at_ms > :now)
+                            THEN 'effective'
+                          ELSE 'suspended'
+                        END AS word, count(*) AS rows
+                 FROM authorization AS a
+                 JOIN verification AS v ON v.organization_id = a.granting
+                 GROUP BY word",
+                now,
+            )?,
+            outcomes: self.counts(
+                "SELECT outcome AS word, count(*) AS rows
+                 FROM delivery_outcome WHERE :now IS NOT NULL
+                 GROUP BY outcome",
+                now,
+            )?,
+            oldest_pending_s: self.number(
+                "SELECT coalesce((:now - min(updated_at_ms)) / 1000, 0)
+                 FROM verification WHERE state = 'PENDING'",
+                now,
+            )?,
+            webhook_lag_s: self.number(
+                "SELECT coalesce((SELECT max(0, known_at_ms - happened_at_ms) / 1000
+                                  FROM verification_event
+                                  WHERE delivery_id IS NOT NULL AND :now IS NOT NULL
+                                  ORDER BY delivery_id DESC LIMIT 1), 0)",
+                now,
+            )?,
+            database_bytes: self.number(
+                "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size
+                 WHERE :now IS NOT NULL",
+                now,
+            )?,
+        })
+    }
+
+    fn counts(self, statement: &str, now: Timestamp) -> Result<Vec<(String, i64)>, StoreError> {
+        self.connection
+            .prepare_cached(statement)?
+            .query_map(named_params! {":now": now.as_ms()}, |row| {
+                Ok((row.get("word")?, row.get("rows")?))
+            })?
+            .map(|row| Ok(row?))
+            .collect()
+    }
+
+    fn number(self, statement: &str, now: Timestamp) -> Result<i64, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(statement)?
+            .query_row(named_params! {":now": now.as_ms()}, |row| row.get(0))?)
+    }
+}
