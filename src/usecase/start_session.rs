@@ -68,7 +68,13 @@ fn ask_sumsub(
 ) -> Result<(Applicant, Session), Failure> {
     let _permit = appliance.permits.take()?;
     let sumsub = &appliance.sumsub;
-    let applicant = match known {
+    // A known applicant may have been deleted at Sumsub meanwhile. A token for its external id would
+    // make another one, whose verdicts nobody here would heed.
+    let alive = match known {
+        Some(applicant) => sumsub.read_applicant(&applicant.id)?,
+        None => None,
+    };
+    let applicant = match alive {
         Some(applicant) => applicant,
         None => sumsub.find_or_create_applicant(subject.as_str(), kind)?,
     };
