@@ -6,7 +6,8 @@
 --
 -- Every *_at_ms is an instant in milliseconds since 1970-01-01T00:00:00Z.
 -- "happened" is when something took place; "known" is when its commit made it ours.
--- No secret, share token or access token is ever stored: of API keys and share tokens only SHA-256.
+-- No secret, share token or access token is ever stored: of API keys, share tokens and
+-- hand-off links only SHA-256.
 
 PRAGMA application_id = 1129531214;   -- 0x4353474E, "CSGN": `file` and we know our own
 PRAGMA user_version = 1;              -- version of this schema; a newer file is refused
@@ -207,6 +208,35 @@ CREATE TABLE authorization_event (
 
 CREATE INDEX authorization_event_by_authorization ON authorization_event (authorization_id, sequence);
 
+-- A link by which a customer reaches the hand-off pages, where the LOA is signed and the verification
+-- done. Opening one spends nothing. The link's address is told once and never stored; several links
+-- to one LOA may live, since one may be in a mail already. It lives as long as what it leads to.
+CREATE TABLE handoff_link (
+  token_sha256      BLOB    PRIMARY KEY CHECK (length(token_sha256) = 32),
+  link_id           TEXT    NOT NULL UNIQUE,  -- 'link_' + 32 hex, for people and logs
+  authorization_id  INTEGER NOT NULL REFERENCES authorization (authorization_id),  -- the LOA to sign
+  created_at_ms     INTEGER NOT NULL,
+  created_by        TEXT    NOT NULL,         -- the broker's id, or 'operator:<login>'
+  request_id        TEXT,                     -- the request that made it, if one did
+  revoked_at_ms     INTEGER,                  -- NULL: not revoked
+  revoked_by        TEXT,                     -- an organization's id, or 'operator:<login>'
+  CHECK ((revoked_at_ms IS NULL) = (revoked_by IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX handoff_link_by_authorization ON handoff_link (authorization_id, created_at_ms);
+
+-- RECORD. What a signature on the hand-off page was given to, and how: beside the signer's name, role
+-- and instant in authorization_event. PERSONAL DATA: text, address, user_agent.
+CREATE TABLE signature_evidence (
+  sequence      INTEGER PRIMARY KEY REFERENCES authorization_event (sequence),
+  link_id       TEXT    NOT NULL REFERENCES handoff_link (link_id),
+  text          TEXT    NOT NULL,             -- the letter as it was shown, byte for byte
+  text_sha256   BLOB    NOT NULL CHECK (length(text_sha256) = 32),
+  text_version  TEXT    NOT NULL,             -- of the template
+  address       TEXT,                         -- the signer's IP address, if the socket told it
+  user_agent    TEXT                          -- the browser's own word
+) STRICT;
+
 CREATE TRIGGER delivery_is_a_record BEFORE UPDATE ON delivery
   BEGIN SELECT RAISE(ABORT, 'delivery rows are facts'); END;
 CREATE TRIGGER delivery_outcome_is_a_record BEFORE UPDATE ON delivery_outcome
@@ -221,3 +251,7 @@ CREATE TRIGGER authorization_event_is_a_record BEFORE UPDATE ON authorization_ev
   BEGIN SELECT RAISE(ABORT, 'authorization_event rows are facts'); END;
 CREATE TRIGGER authorization_event_is_kept BEFORE DELETE ON authorization_event
   BEGIN SELECT RAISE(ABORT, 'authorization_event rows are facts'); END;
+CREATE TRIGGER signature_evidence_is_a_record BEFORE UPDATE ON signature_evidence
+  BEGIN SELECT RAISE(ABORT, 'signature_evidence rows are facts'); END;
+CREATE TRIGGER signature_evidence_is_kept BEFORE DELETE ON signature_evidence
+  BEGIN SELECT RAISE(ABORT, 'signature_evidence rows are facts'); END;

@@ -21,11 +21,11 @@ pub use setting::{SETTINGS, Secrecy, Setting};
 pub use variables::Variables;
 
 use setting::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, LISTEN, LOG,
-    METRICS_LISTEN, PROVIDER_PERMITS, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL,
-    SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY,
-    SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL,
-    WAITS_MAX, WRONG_KEYS_PER_MINUTE,
+    CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, LETTER, LISTEN,
+    LOG, METRICS_LISTEN, PROVIDER_PERMITS, PUBLIC_URL, REQUESTS_BURST, REQUESTS_PER_SECOND,
+    SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL,
+    SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
+    VALID_DAYS_INDIVIDUAL, WAITS_MAX, WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -166,6 +166,10 @@ pub struct Config {
     pub trusted_proxies: String,
     /// Where `serve` shows metrics, if anywhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// Where customers reach this server; `None`: there are no customers' pages.
+    pub public_url: Option<String>,
+    /// The text file of the letter that customers sign; `None`: the standard one.
+    pub letter: Option<PathBuf>,
     /// The least important log line written: a level's name, or `off`.
     pub log: String,
     /// Every setting with the value that is in force, in the order of [`SETTINGS`].
@@ -291,6 +295,9 @@ impl Config {
                 "none" => Some(None),
                 address => address.parse().ok().map(Some),
             })?,
+            public_url: found.parse(&PUBLIC_URL, |it| unless(it, "none", value::public_url))?,
+            letter: found
+                .parse(&LETTER, |it| unless(it, "standard", |it| Some(PathBuf::from(it))))?,
             log: found.parse(&LOG, |it| {
                 ["error", "warn", "info", "debug", "trace", "off"]
                     .contains(&it)
@@ -342,6 +349,12 @@ impl Config {
             level_individual: secret(&SUMSUB_LEVEL_INDIVIDUAL).0,
         })
     }
+}
+
+/// A value, or nothing where the text is the word for it; `None` if it is neither.
+#[expect(clippy::option_option, reason = "unreadable and absent are two answers")]
+fn unless<T>(text: &str, absent: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
+    if text == absent { Some(None) } else { read(text).map(Some) }
 }
 
 struct Found<'a>(&'a [InForce]);

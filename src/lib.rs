@@ -14,6 +14,7 @@
 //!   the signature.
 //! - [`usecase`]: what the product does, one verb a file; only here do register and Sumsub meet.
 //! - [`api`]: the public contract: routing, authentication, the table of errors.
+//! - [`handoff`]: the customer's pages: sign the letter and be verified, by one link.
 //!
 //! Three walks, each readable without a search. *A poll*: `http` → `api::Api::handle` →
 //! `usecase::authenticate` (one read: key, organization, LOA, verification) → the verification at
@@ -25,6 +26,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod handoff;
 pub mod http;
 pub mod sim;
 pub mod store;

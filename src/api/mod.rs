@@ -6,7 +6,6 @@
 
 mod authorizations;
 mod body;
-mod client_address;
 mod error;
 mod explain;
 mod health;
@@ -31,6 +30,7 @@ use serde::Serialize;
 use crate::domain::authorization::Purpose;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
+use crate::http::client_address::TrustedProxies;
 use crate::http::{Refusal, Request, Response};
 use crate::store::{GateRefusal, KeyFacts, Scopes};
 use crate::usecase::authenticate::{Caller, authenticate};
@@ -41,7 +41,6 @@ use idempotency::Idempotency;
 use metrics::{Metrics, route_of};
 use rates::Rates;
 
-pub use client_address::TrustedProxies;
 pub use rates::RateLimits;
 
 /// The largest request body, in bytes (contract §7).

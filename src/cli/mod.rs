@@ -11,6 +11,7 @@ mod exit;
 mod flags;
 mod inbox;
 mod key;
+mod link;
 mod logging;
 mod organization;
 mod output;
@@ -65,6 +66,8 @@ enum Command {
     Org(organization::OrganizationArguments),
     /// List, request, sign and revoke Letters of Authorization (LOA)
     Loa(authorization::LoaArguments),
+    /// List, make and revoke the links by which customers sign and verify
+    Link(link::LinkArguments),
     /// Show verifications, start or import them, and decide on them
     Verification(verification::VerificationArguments),
     /// Read what Sumsub delivered, and apply it again
@@ -108,6 +111,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Serve => serve::serve(&operator()?.config, &unknown),
         Command::Key(arguments) => key::run(&operator()?, arguments),
         Command::Org(arguments) => organization::run(&operator()?, arguments),
+        Command::Link(arguments) => link::run(&operator()?, arguments),
         Command::Loa(arguments) => authorization::run(&operator()?, arguments),
         Command::Verification(arguments) => verification::run(&operator()?, arguments),
         Command::Inbox(arguments) => inbox::run(&operator()?, &arguments),

@@ -1,7 +1,7 @@
 //! `countersign serve`: the API, until a signal.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,11 @@ use super::exit::{CliError, Exit};
 use super::logging;
 use super::output::{Answer, tell};
 use super::wiring::{Asks, appliance};
-use crate::api::{self, Api, ApiSettings, RateLimits, TrustedProxies};
+use crate::api::{self, Api, ApiSettings, RateLimits};
 use crate::config::Config;
 use crate::domain::timestamp::Clock;
+use crate::handoff::{PageSettings, Pages, is_page};
+use crate::http::client_address::TrustedProxies;
 use crate::http::limits::{Limits, raise_descriptor_limit};
 use crate::http::server::{self, Server};
 use crate::http::{Request, Response, Service};
@@ -50,8 +52,8 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
                 _ => error,
             }
         })?);
-    let (server, api, clock) =
-        listen(config.listen, limits(config), api_settings(config), appliance)?;
+    let listener = bind(config.listen)?;
+    let (server, api, clock) = listen(listener, limits(config), api_settings(config), appliance)?;
     let metrics =
         config.metrics_listen.map(|it| listen_for_metrics(it, api, &clock)).transpose()?;
     tell(&format!(
@@ -69,29 +71,47 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     Ok(Answer::default())
 }
 
-/// Opens the port and serves the API on it.
+/// Opens the port.
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
+    server::listen(address).map_err(|error| {
+        CliError::new(
+            Exit::Refused,
+            format!("cannot listen on {address} ({error}): choose another address with --listen"),
+        )
+    })
+}
+
+/// Serves the API, and the customers' pages beside it.
 pub(super) fn listen(
-    address: SocketAddr,
+    listener: TcpListener,
     limits: Limits,
     settings: ApiSettings,
     appliance: Arc<Appliance>,
 ) -> Result<(Server, Arc<Api>, Clock), CliError> {
     raise_descriptor_limit(limits.connections_max)?;
-    let listener = server::listen(address).map_err(|error| {
-        CliError::new(
-            Exit::Refused,
-            format!("cannot listen on {address} ({error}): choose another address with --listen"),
-        )
-    })?;
     // An operator's command in another process wakes those who wait here.
     appliance.store.notice_other_processes()?;
     let clock = Arc::clone(&appliance.clock);
+    let page_settings = PageSettings {
+        trusted_proxies: settings.trusted_proxies.clone(),
+        ..PageSettings::default()
+    };
+    let pages = Pages::new(Arc::clone(&appliance), page_settings);
     let api = Arc::new(Api::new(appliance, settings));
     let answering = Arc::clone(&api);
     let server = server::serve(
         listener,
         limits,
-        service(&clock, Box::new(move |request| answering.handle(request))),
+        service(
+            &clock,
+            Box::new(move |request| {
+                if is_page(request.path()) {
+                    pages.handle(request)
+                } else {
+                    answering.handle(request)
+                }
+            }),
+        ),
     )?;
     Ok((server, api, clock))
 }

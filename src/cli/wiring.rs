@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::exit::CliError;
+use super::exit::{CliError, Exit};
 use crate::config::{Config, ImportProduct, Provider, World};
 use crate::domain::environment::Environment;
+use crate::domain::letter::{LetterTemplate, STANDARD_LETTER};
 use crate::domain::timestamp::{Clock, Timestamp};
 use crate::store::{Opening, Store};
 use crate::sumsub::{Account, Client, ImportMode};
+use crate::usecase::handoff_links::{Handoff, WebSdk};
 use crate::usecase::{Appliance, Permits, Rules};
 
 /// Whether a command talks with Sumsub, so that the credentials must be there.
@@ -73,6 +75,10 @@ pub(super) fn build(
         level_individual: it.level_individual,
         session_ttl_s: config.session_ttl_s,
     });
+    let handoff = match &config.public_url {
+        None => None,
+        Some(url) => Some(Arc::new(handoff(config, url, &account)?)),
+    };
     Ok(Appliance {
         store,
         sumsub: Client::new(account, Arc::clone(&clock), Arc::new(pause)),
@@ -89,7 +95,25 @@ pub(super) fn build(
         },
         permits: Permits::new(config.provider_permits),
         refused_digests: AtomicU64::new(0),
+        handoff,
     })
+}
+
+fn handoff(config: &Config, public_url: &str, account: &Account) -> Result<Handoff, CliError> {
+    let letter = match &config.letter {
+        None => LetterTemplate::parse(STANDARD_LETTER)
+            .map_err(|it| CliError::new(Exit::Refused, format!("the standard letter: {it}")))?,
+        Some(path) => {
+            let unusable = |why: &dyn std::fmt::Display| {
+                let path = path.display();
+                CliError::new(Exit::Usage, format!("the letter {path} cannot be used: {why}"))
+            };
+            let text = std::fs::read_to_string(path).map_err(|it| unusable(&it))?;
+            LetterTemplate::parse(&text).map_err(|it| unusable(&it))?
+        }
+    };
+    let websdk = WebSdk::of(&account.base_url);
+    Ok(Handoff { public_url: public_url.to_owned(), letter, websdk })
 }
 
 fn nowhere() -> Account {

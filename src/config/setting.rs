@@ -140,12 +140,24 @@ pub(super) static METRICS_LISTEN: Setting = Setting::open(
     "Where `serve` shows /metrics to Prometheus; keep it off the public network",
 )
 .accepts("none, or an IP address and a port");
+pub(super) static PUBLIC_URL: Setting = Setting::open(
+    "public-url",
+    Some("none"),
+    "Where customers reach this server; with it, they sign and verify on its pages",
+)
+.accepts("none, https://host[:port], or http:// for a loopback host; no path");
+pub(super) static LETTER: Setting = Setting::open(
+    "letter",
+    Some("standard"),
+    "The letter that customers sign: this program's, or a text file's",
+)
+.accepts("standard, or a path");
 pub(super) static LOG: Setting =
     Setting::open("log", Some("info"), "The least important log line written")
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 23] = [
+pub static SETTINGS: [&Setting; 25] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -168,5 +180,7 @@ pub static SETTINGS: [&Setting; 23] = [
     &WRONG_KEYS_PER_MINUTE,
     &TRUSTED_PROXIES,
     &METRICS_LISTEN,
+    &PUBLIC_URL,
+    &LETTER,
     &LOG,
 ];

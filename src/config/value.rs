@@ -30,6 +30,11 @@ pub(super) fn base_url(text: &str) -> Option<String> {
     (rest.chars().all(is_plain) && !host(rest).is_empty()).then(|| text.to_owned())
 }
 
+/// An address that customers open: encrypted, unless it is this machine.
+pub(super) fn public_url(text: &str) -> Option<String> {
+    base_url(text).filter(|it| it.starts_with("https://") || is_loopback(it))
+}
+
 /// Whether a base URL's host is this machine, so that nothing leaves it unencrypted.
 pub(super) fn is_loopback(url: &str) -> bool {
     let host = host(url.split_once("://").map_or(url, |(_, rest)| rest));

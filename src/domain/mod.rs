@@ -15,6 +15,8 @@
 pub mod authorization;
 pub mod environment;
 pub mod fold;
+pub mod handoff;
+pub mod letter;
 pub mod organization;
 pub mod timestamp;
 pub mod verification;

@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 mod chunked;
+pub mod client_address;
 mod connection;
 mod crew;
 mod head;

@@ -7,7 +7,7 @@ use crate::domain::authorization::{
 };
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{Reader, StoreError, Tx};
+use crate::store::{Evidence, Reader, StoreError, Tx};
 
 /// Which side of an LOA an organization is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub enum NewAuthorizationEvent {
         how: String,
         /// Where the signed document is kept.
         reference: String,
+        /// What the hand-off page recorded, if it was signed there.
+        evidence: Option<Box<Evidence>>,
     },
     /// A party took it back.
     Revoked {
@@ -158,7 +160,8 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn authorization(self, id: i64) -> Result<Authorization, StoreError> {
+    /// An LOA by its number.
+    pub fn authorization(&self, id: i64) -> Result<Authorization, StoreError> {
         self.connection
             .prepare_cached(&format!(
                 "SELECT {COLUMNS} FROM authorization WHERE authorization_id = :id"
@@ -272,6 +275,9 @@ impl Tx<'_> {
                 ":reference": reference,
                 ":request": note.request_id,
             })?;
+        if let NewAuthorizationEvent::Signed { evidence: Some(evidence), .. } = event {
+            self.insert_evidence(self.connection.last_insert_rowid(), evidence)?;
+        }
         Ok(())
     }
 }

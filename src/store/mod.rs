@@ -11,10 +11,12 @@ mod changes;
 mod delivery;
 mod figures;
 mod gate_refusal;
+mod handoff_link;
 mod idempotency;
 mod import_attempt;
 mod key;
 mod organization;
+mod signature;
 mod verification;
 mod writer;
 
@@ -33,9 +35,11 @@ pub use changes::{Changes, Watch, Woken};
 pub use delivery::{Delivery, NewDelivery, Outcome};
 pub use figures::Figures;
 pub use gate_refusal::GateRefusal;
+pub use handoff_link::HandoffLink;
 pub use idempotency::KeptAnswer;
 pub use import_attempt::ImportAttempt;
 pub use key::{ApiKey, Scopes};
+pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};
 pub use writer::WriterTally;
 

@@ -104,6 +104,7 @@ pub fn sign_authorization(
         signer_role: evidence("signer's role", &signature.signer_role)?,
         how: evidence("way of signing", &signature.how)?,
         reference: evidence("reference", &signature.reference)?,
+        evidence: None,
     };
     let (granting, authorized) = (granting.clone(), authorized.clone());
     appliance.store.write(move |tx| {
@@ -173,7 +174,8 @@ fn note(by: &By, now: Timestamp) -> AuthorizationNote {
     AuthorizationNote { actor: by.actor.clone(), request_id: by.request_id.clone(), now }
 }
 
-fn evidence(what: &str, text: &str) -> Result<String, Failure> {
+/// A word of a signature's evidence, trimmed and within its bounds.
+pub(super) fn evidence(what: &str, text: &str) -> Result<String, Failure> {
     let text = text.trim();
     let fits = (1..=EVIDENCE_CHARACTERS_MAX).contains(&text.chars().count())
         && !text.chars().any(char::is_control);

@@ -7,13 +7,18 @@ pub mod authorizations;
 pub mod create_organization;
 pub mod decide;
 pub mod explain;
+pub mod handoff_links;
 pub mod history;
 pub mod import_verification;
 pub mod keys;
+pub mod open_link;
 pub mod receive_webhook;
+pub mod resume_session;
+pub mod sign_letter;
 pub mod start_session;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::domain::authorization::Refusal;
@@ -23,6 +28,7 @@ use crate::domain::timestamp::Clock;
 use crate::domain::verification::Status;
 use crate::store::{Store, StoreError, Tx};
 use crate::sumsub::{Client, ImportMode, SumsubError};
+use crate::usecase::handoff_links::Handoff;
 
 /// What else belongs into a use-case's commit, given what the use-case wrote.
 pub type Also<T> = Box<dyn FnOnce(&Tx<'_>, &T) -> Result<(), StoreError> + Send>;
@@ -46,6 +52,8 @@ pub struct Appliance {
     pub permits: Permits,
     /// How many webhooks were refused for their digest since the start.
     pub refused_digests: AtomicU64,
+    /// The customers' pages; `None`: there are none, and every session leads to Sumsub's.
+    pub handoff: Option<Arc<Handoff>>,
 }
 
 /// What the operator configured.

@@ -5,31 +5,75 @@
 
 use std::sync::Arc;
 
-use crate::domain::authorization::Acting;
+use crate::domain::authorization::{Acting, AuthorizationStatus, Refusal};
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Step, step};
 use crate::store::{Cause, NewFact, Tx};
 use crate::sumsub::{AccessToken, Applicant};
+use crate::usecase::authorizations::By;
+use crate::usecase::handoff_links::{Handoff, LinkToken, insert_link};
 use crate::usecase::receive_webhook::adopt;
 use crate::usecase::{Appliance, Failure, Rules};
 
 /// What the customer is handed over with.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Sumsub's hosted page.
+    /// Our hand-off page while the customer's LOA is unsigned, else Sumsub's hosted page.
     pub url: String,
     /// For the `WebSDK`.
     pub access_token: AccessToken,
 }
 
-/// Starts or resumes the verification of `acting`'s subject.
+/// Starts or resumes the verification of `acting`'s subject. A broker whose customer has not signed
+/// yet is handed our own page, where both happen in one sitting, if this server has one.
 pub fn start_session(
     appliance: &Appliance,
     acting: &Acting,
     cause: Cause,
 ) -> Result<Session, Failure> {
-    let subject = acting.subject().clone();
+    let door = match &appliance.handoff {
+        Some(handoff) if is_unsigned(appliance, acting)? => {
+            Door::Handoff(Arc::clone(handoff), LinkToken::random()?)
+        }
+        Some(_) | None => Door::Sumsub,
+    };
+    let Begun { access_token, url } = begin(appliance, acting, cause, door)?;
+    Ok(Session { url, access_token })
+}
+
+fn is_unsigned(appliance: &Appliance, acting: &Acting) -> Result<bool, Failure> {
+    let live = appliance
+        .store
+        .read(|register| register.live_authorization(acting.subject(), acting.caller()))?;
+    Ok(live.is_some_and(|it| it.status == AuthorizationStatus::Pending))
+}
+
+/// Which page a session leads to.
+pub(super) enum Door {
+    /// Ours, by a new link with this token.
+    Handoff(Arc<Handoff>, LinkToken),
+    /// Sumsub's hosted one.
+    Sumsub,
+    /// None: the customer is on a page already.
+    None,
+}
+
+/// A session that has begun.
+pub(super) struct Begun {
+    pub(super) access_token: AccessToken,
+    /// Empty without a door.
+    pub(super) url: String,
+}
+
+/// Asks the table, Sumsub and the table again, and records the fact.
+pub(super) fn begin(
+    appliance: &Appliance,
+    acting: &Acting,
+    cause: Cause,
+    door: Door,
+) -> Result<Begun, Failure> {
+    let (broker, subject) = (acting.caller().clone(), acting.subject().clone());
     let begun_at = (appliance.clock)();
     let (kind, known) = appliance.store.snapshot(|register| {
         let organization = register.organization(&subject)?.ok_or(Failure::OrganizationNotFound)?;
@@ -46,7 +90,7 @@ pub fn start_session(
         Ok((organization.kind, known))
     })?;
 
-    let (applicant, session) = ask_sumsub(appliance, &subject, kind, known)?;
+    let (applicant, begun) = ask_sumsub(appliance, &subject, (kind, known), &door)?;
 
     let (clock, rules) = (Arc::clone(&appliance.clock), appliance.rules.clone());
     appliance.store.write(move |tx| {
@@ -54,18 +98,34 @@ pub fn start_session(
         if step(state.state_at(clock()), Event::SessionStarted) == Step::Refused {
             return Err(Failure::VerificationRejected);
         }
+        let now = clock();
+        if let Door::Handoff(_, token) = &door {
+            // Signed meanwhile: the link leads on to the verification. Revoked: nowhere.
+            let live = tx
+                .live_authorization(&subject, &broker)?
+                .ok_or(Failure::AuthorizationRequired(Refusal::NoLiveAuthorization))?;
+            let by = By { actor: broker.as_str().to_owned(), request_id: request_of(&cause) };
+            insert_link(tx, &live, token, by, now)?;
+        }
         let arrival = Arrival { event: Event::SessionStarted, applicant, begun_at, cause };
-        record_arrival(tx, &rules, &subject, &arrival, clock())?;
-        Ok(session)
+        record_arrival(tx, &rules, &subject, &arrival, now)?;
+        Ok(begun)
     })
+}
+
+fn request_of(cause: &Cause) -> Option<String> {
+    match cause {
+        Cause::Request(id) => Some(id.clone()),
+        Cause::Delivery(_) | Cause::Operator { .. } => None,
+    }
 }
 
 fn ask_sumsub(
     appliance: &Appliance,
     subject: &OrganizationId,
-    kind: OrganizationType,
-    known: Option<Applicant>,
-) -> Result<(Applicant, Session), Failure> {
+    (kind, known): (OrganizationType, Option<Applicant>),
+    door: &Door,
+) -> Result<(Applicant, Begun), Failure> {
     let _permit = appliance.permits.take()?;
     let sumsub = &appliance.sumsub;
     // A known applicant may have been deleted at Sumsub meanwhile. A token for its external id would
@@ -79,8 +139,12 @@ fn ask_sumsub(
         None => sumsub.find_or_create_applicant(subject.as_str(), kind)?,
     };
     let access_token = sumsub.access_token(&applicant.external_user_id, kind)?;
-    let url = sumsub.websdk_link(&applicant.external_user_id, kind)?;
-    Ok((applicant, Session { url, access_token }))
+    let url = match door {
+        Door::Handoff(handoff, token) => handoff.url(token),
+        Door::Sumsub => sumsub.websdk_link(&applicant.external_user_id, kind)?,
+        Door::None => String::new(),
+    };
+    Ok((applicant, Begun { access_token, url }))
 }
 
 /// An applicant that a session or an import brings.

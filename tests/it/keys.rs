@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::rig::{DAY_MS, Rig, Setup};
-use countersign::api::{ApiSettings, RateLimits, TrustedProxies};
+use countersign::api::{ApiSettings, RateLimits};
+use countersign::http::client_address::TrustedProxies;
 
 const KEYS: &str = "/v1/api-keys";
 

@@ -15,7 +15,13 @@ const MAY_IMPORT: [(&str, &[&str]); 12] = [
     ("handoff", &["domain", "usecase", "http"]),
     ("console", &["domain", "usecase"]),
     ("sim", &["http", "sumsub"]),
-    ("cli", &["domain", "store", "sumsub", "usecase", "http", "api", "config", "sim", "console"]),
+    (
+        "cli",
+        &[
+            "domain", "store", "sumsub", "usecase", "http", "api", "handoff", "config", "sim",
+            "console",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

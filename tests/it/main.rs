@@ -13,6 +13,7 @@ mod authorizations;
 mod cli;
 mod crash;
 mod explanations;
+mod handoff;
 mod http_attack;
 mod idempotency;
 mod imports;

@@ -1,5 +1,6 @@
 //! A whole appliance on free loopback ports: temporary register, own clock, real sockets.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -7,8 +8,10 @@ use std::time::Duration;
 
 use countersign::api::{self, Api, ApiSettings, RateLimits};
 use countersign::domain::environment::Environment;
+use countersign::domain::letter::LetterTemplate;
 use countersign::domain::organization::{Name, OrganizationId, OrganizationType};
 use countersign::domain::timestamp::{Clock, Timestamp};
+use countersign::handoff::{PageLimits, PageSettings, Pages, is_page};
 use countersign::http::Service;
 use countersign::http::limits::Limits;
 use countersign::http::server::{self, Server};
@@ -17,6 +20,7 @@ use countersign::sumsub::{Account, Client, ImportMode};
 use countersign::usecase::authorizations::{By, Signature, sign_authorization};
 use countersign::usecase::create_organization::{NewOrganization, create_organization};
 use countersign::usecase::decide::{Decision, decide};
+use countersign::usecase::handoff_links::{Handoff, WebSdk};
 use countersign::usecase::keys::create_key;
 use countersign::usecase::{Appliance, Permits, Rules};
 use serde_json::Value;
@@ -61,6 +65,9 @@ pub(crate) struct Setup {
     pub(crate) secret_key: String,
     pub(crate) webhook_secret: String,
     pub(crate) api: ApiSettings,
+    /// The letter to sign; `None`: there are no customers' pages.
+    pub(crate) letter: Option<LetterTemplate>,
+    pub(crate) page_limits: PageLimits,
 }
 
 impl Default for Setup {
@@ -78,6 +85,12 @@ impl Default for Setup {
             api: ApiSettings {
                 rates: RateLimits { requests_per_s: 0, burst: 0, wrong_keys_per_minute: 0 },
                 ..ApiSettings::default()
+            },
+            letter: None,
+            page_limits: PageLimits {
+                visits_per_minute: 0,
+                link_per_minute: 0,
+                deeds_per_minute: 0,
             },
         }
     }
@@ -105,6 +118,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Value,
+    /// The body as text, whatever it is.
+    pub(crate) text: String,
 }
 
 impl Answer {
@@ -141,6 +156,9 @@ impl Rig {
             let clock_ms = Arc::clone(&clock_ms);
             Arc::new(move || Timestamp::from_ms(clock_ms.load(Ordering::SeqCst)))
         };
+        let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let websdk = WebSdk::of(&setup.sumsub_url);
         let path = directory.file("register.db");
         let store =
             Store::open(&path, setup.environment, Opening::CreateIfMissing, clock()).unwrap();
@@ -166,11 +184,15 @@ impl Rig {
             },
             permits: Permits::new(setup.permits),
             refused_digests: AtomicU64::new(0),
+            handoff: setup
+                .letter
+                .map(|letter| Arc::new(Handoff { public_url: url.clone(), letter, websdk })),
         });
-        let server = serve(&appliance, &clock, setup.api);
-        let url = format!("http://{}", server.address());
+        let server = serve(listener, &appliance, &clock, (setup.api, setup.page_limits));
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();
@@ -287,7 +309,7 @@ impl Rig {
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, body }
+        Answer { status, headers, body, text }
     }
 
     /// Sends a webhook as Sumsub would, with a right SHA-256 digest.
@@ -338,11 +360,23 @@ impl Drop for Rig {
     }
 }
 
-fn serve(appliance: &Arc<Appliance>, clock: &Clock, settings: ApiSettings) -> Server {
-    let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+fn serve(
+    listener: TcpListener,
+    appliance: &Arc<Appliance>,
+    clock: &Clock,
+    (settings, limits): (ApiSettings, PageLimits),
+) -> Server {
+    let page_settings = PageSettings {
+        limits,
+        trusted_proxies: settings.trusted_proxies.clone(),
+        ..PageSettings::default()
+    };
+    let pages = Pages::new(Arc::clone(appliance), page_settings);
     let (api, clock) = (Api::new(Arc::clone(appliance), settings), Arc::clone(clock));
     let service = Service {
-        handle: Box::new(move |request| api.handle(request)),
+        handle: Box::new(move |request| {
+            if is_page(request.path()) { pages.handle(request) } else { api.handle(request) }
+        }),
         refuse: api::refuse,
         body_bytes_max: api::body_bytes_max,
         clock: Arc::new(move || clock().as_ms()),

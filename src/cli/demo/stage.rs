@@ -96,7 +96,9 @@ impl Stage {
         let (simulator, ports) =
             simulator::open(settings.clone(), Arc::new(move || simulated().as_ms()), [0, 0])?;
         let register = place.path().join(REGISTER);
-        let config = config(&register)?;
+        let listener = serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let api = format!("http://{}", listener.local_addr()?);
+        let config = config(&register, &api)?;
         let provider = provider(&simulator, &settings, &ports);
         let appliance =
             Arc::new(wiring::build(&config, Some(provider), Opening::CreateIfMissing, clock)?);
@@ -106,10 +108,8 @@ impl Stage {
             connections_per_peer_max: CONNECTIONS_MAX,
             ..Limits::default()
         };
-        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (server, _, _) =
-            serve::listen(any_port, limits, ApiSettings::default(), Arc::clone(&appliance))?;
-        let api = format!("http://{}", server.address());
+            serve::listen(listener, limits, ApiSettings::default(), Arc::clone(&appliance))?;
         simulator.set_webhook_url(&format!("{api}/webhooks/sumsub"))?;
         Ok(Self {
             appliance,
@@ -260,11 +260,12 @@ fn shifted(offset_ms: Arc<AtomicI64>) -> Clock {
 }
 
 /// The configuration of a new test appliance; nothing of the environment's.
-fn config(register: &Path) -> Result<Config, CliError> {
+fn config(register: &Path, public_url: &str) -> Result<Config, CliError> {
     let database = register.to_str().ok_or_else(|| {
         CliError::new(Exit::Usage, "the directory's path is not UTF-8: choose another --directory")
     })?;
-    let flags = Flags::from([("database", database.to_owned())]);
+    let flags =
+        Flags::from([("database", database.to_owned()), ("public-url", public_url.to_owned())]);
     Ok(Config::load(&flags, &Variables::default())?)
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::http::Request;
+use super::Request;
 
 /// The proxies whose word counts.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,7 @@ impl TrustedProxies {
     }
 
     /// The address of the client: the first one, seen from us, that is no listed proxy.
-    pub(super) fn client_address(&self, request: &Request) -> Option<IpAddr> {
+    pub fn client_address(&self, request: &Request) -> Option<IpAddr> {
         let peer = request.peer?;
         if self.0.is_empty() || !self.lists(peer) {
             return Some(peer);

@@ -1,0 +1,197 @@
+//! Where a customer stands on the way that a hand-off link leads: sign the letter, then verify.
+//!
+//! ```text
+//!   Sign ──signed──▶ Verify ──handed in──▶ Review ──▶ Done
+//!                      ▲                     │ ▲
+//!                      └────── Repeat ◀──────┘ └─ Hold      Rejected
+//!   ended from anywhere: Revoked (the link), Withdrawn (the LOA), Expired (the approval it led to)
+//! ```
+//! Derived from facts at an instant, and never stored; a browser's word counts for nothing.
+
+use crate::domain::authorization::AuthorizationStatus;
+use crate::domain::fold::{Fact, Standing, Verification};
+use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::{Event, Status};
+
+/// Where the customer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The letter waits for its signature.
+    Sign,
+    /// Signed; the customer has to hand in what Sumsub asks for.
+    Verify,
+    /// Something has to be handed in again.
+    Repeat,
+    /// Handed in; Sumsub is checking.
+    Review,
+    /// A person has to decide.
+    Hold,
+    /// Signed and approved.
+    Done,
+    /// The verification was declined for good.
+    Rejected,
+    /// The link was revoked.
+    Revoked,
+    /// The LOA was revoked: there is nothing left to do by this link.
+    Withdrawn,
+    /// The approval that this link led to has expired: a new session needs a new link.
+    Expired,
+}
+
+impl Stage {
+    /// The word by which programs know it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sign => "sign",
+            Self::Verify => "verify",
+            Self::Repeat => "repeat",
+            Self::Review => "review",
+            Self::Hold => "hold",
+            Self::Done => "done",
+            Self::Rejected => "rejected",
+            Self::Revoked => "revoked",
+            Self::Withdrawn => "withdrawn",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Whether a token for Sumsub's `WebSDK` may be given.
+    pub fn opens_verification(self) -> bool {
+        match self {
+            Self::Verify | Self::Repeat | Self::Review | Self::Hold => true,
+            Self::Sign
+            | Self::Done
+            | Self::Rejected
+            | Self::Revoked
+            | Self::Withdrawn
+            | Self::Expired => false,
+        }
+    }
+}
+
+/// What a verification says about the way of one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// How the verification stands.
+    pub standing: Standing,
+    /// The newest thing that Sumsub said of the current applicant. `ProviderPending`: it has what it
+    /// asked for, and is working.
+    pub newest: Option<Event>,
+    /// When the first approval after the link was made became known.
+    pub approved_at: Option<Timestamp>,
+}
+
+impl Progress {
+    /// Reads it off the facts.
+    pub fn of(
+        verification: &Verification,
+        facts: &[Fact],
+        link_made_at: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        let newest = facts
+            .iter()
+            .filter(|it| is_provider(it.event) && it.applicant_id == verification.applicant_id)
+            .max_by_key(|it| (it.happened_at, it.sequence));
+        Self {
+            standing: verification.at(now),
+            newest: newest.map(|it| it.event),
+            approved_at: facts
+                .iter()
+                .filter(|it| matches!(it.event, Event::ProviderApproved | Event::OperatorApprove))
+                .map(|it| it.known_at)
+                .find(|it| *it >= link_made_at),
+        }
+    }
+}
+
+fn is_provider(event: Event) -> bool {
+    match event {
+        Event::ProviderPending
+        | Event::ProviderApproved
+        | Event::ProviderRejected
+        | Event::ProviderRetry
+        | Event::ProviderOnHold
+        | Event::ProviderReset => true,
+        Event::SessionStarted
+        | Event::ImportAccepted
+        | Event::OperatorHold
+        | Event::OperatorApprove
+        | Event::OperatorReject
+        | Event::OperatorResubmit
+        | Event::OperatorReopen => false,
+    }
+}
+
+/// The stage of a link whose `link_revoked_at`, LOA and progress are these.
+pub fn stage(
+    link_revoked_at: Option<Timestamp>,
+    letter: AuthorizationStatus,
+    progress: Progress,
+) -> Stage {
+    let Progress { standing, newest, approved_at } = progress;
+    let letter_is_signed = match letter {
+        _ if link_revoked_at.is_some() => return Stage::Revoked,
+        AuthorizationStatus::Revoked => return Stage::Withdrawn,
+        AuthorizationStatus::Pending => false,
+        AuthorizationStatus::Active => true,
+    };
+    match standing.status {
+        Status::Rejected => Stage::Rejected,
+        // A link made after the lapse leads to the next approval.
+        Status::NotStarted | Status::Pending | Status::ResubmissionRequired
+            if standing.lapsed && approved_at.is_some() =>
+        {
+            Stage::Expired
+        }
+        _ if !letter_is_signed => Stage::Sign,
+        Status::Approved => Stage::Done,
+        Status::OnHold => Stage::Hold,
+        Status::ResubmissionRequired => Stage::Repeat,
+        Status::NotStarted | Status::Pending => match newest {
+            Some(Event::ProviderPending) => Stage::Review,
+            Some(_) | None => Stage::Verify,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(status: Status) -> Progress {
+        let standing = Standing { status, updated_at: Timestamp::from_ms(5), lapsed: false };
+        Progress { standing, newest: None, approved_at: None }
+    }
+
+    #[test]
+    fn the_letter_comes_first_and_an_end_is_an_end() {
+        use AuthorizationStatus::{Active, Pending, Revoked};
+        for (status, unsigned, signed) in [
+            (Status::NotStarted, Stage::Sign, Stage::Verify),
+            (Status::Pending, Stage::Sign, Stage::Verify),
+            (Status::Approved, Stage::Sign, Stage::Done),
+            (Status::OnHold, Stage::Sign, Stage::Hold),
+            (Status::ResubmissionRequired, Stage::Sign, Stage::Repeat),
+            (Status::Rejected, Stage::Rejected, Stage::Rejected),
+        ] {
+            let it = progress(status);
+            assert_eq!(stage(None, Pending, it), unsigned, "{status:?}");
+            assert_eq!(stage(None, Active, it), signed, "{status:?}");
+            assert_eq!(stage(None, Revoked, it), Stage::Withdrawn);
+            assert_eq!(stage(Some(Timestamp::from_ms(1)), Active, it), Stage::Revoked);
+        }
+        let handed_in =
+            Progress { newest: Some(Event::ProviderPending), ..progress(Status::Pending) };
+        assert_eq!(stage(None, Active, handed_in), Stage::Review);
+    }
+
+    #[test]
+    fn a_link_expires_with_the_approval_it_led_to_and_not_with_an_older_one() {
+        let mut it = progress(Status::ResubmissionRequired);
+        it.standing.lapsed = true;
+        assert_eq!(stage(None, AuthorizationStatus::Active, it), Stage::Repeat);
+        it.approved_at = Some(Timestamp::from_ms(1));
+        assert_eq!(stage(None, AuthorizationStatus::Active, it), Stage::Expired);
+    }
+}

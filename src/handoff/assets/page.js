@@ -1,0 +1,106 @@
+// Opens Sumsub's WebSDK when the customer presses the button, gives it fresh tokens, and follows the
+// server's word about the outcome. What the frame says is shown to nobody and believed by nobody.
+'use strict';
+(() => {
+  const print = document.querySelector('[data-print]');
+  if (print) {
+    print.hidden = false;
+    print.addEventListener('click', () => window.print());
+  }
+
+  const sitting = document.querySelector('[data-sitting]');
+  if (!sitting) return;
+  const told = sitting.dataset;
+  const start = document.getElementById('start');
+  const live = document.getElementById('live');
+  const frame = document.getElementById('frame');
+  // These are shown here, without leaving the frame; any other stage is a page of its own.
+  const inFrame = { verify: told.opened, review: told.inReview, hold: told.onHold };
+  let stage = told.stage;
+  let isOpen = false;
+
+  const say = (text) => { if (live.textContent !== text) live.textContent = text; };
+  const leave = () => window.location.replace(told.page);
+
+  async function freshToken() {
+    const answer = await fetch(told.token, { method: 'POST', cache: 'no-store' });
+    if (answer.status === 409 || answer.status === 410 || answer.status === 404) {
+      leave();
+      throw new Error('the check is closed');
+    }
+    if (!answer.ok) throw new Error('no token');
+    return (await answer.json()).accessToken;
+  }
+
+  function loadScript() {
+    if (window.snsWebSdk) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const script = document.createElement('script');
+      script.src = told.script;
+      script.addEventListener('load', resolve);
+      script.addEventListener('error', () => { script.remove(); reject(new Error('blocked')); });
+      document.head.append(script);
+    });
+  }
+
+  async function open() {
+    if (start.getAttribute('aria-disabled') === 'true') return;
+    start.setAttribute('aria-disabled', 'true');
+    say(told.opening);
+    try {
+      await loadScript();
+    } catch {
+      say(told.blocked);
+      start.removeAttribute('aria-disabled');
+      return;
+    }
+    try {
+      const token = await freshToken();
+      isOpen = true;
+      window.snsWebSdk
+        .init(token, freshToken)
+        .withConf({ lang: told.lang })
+        .withOptions({ addViewportTag: false, adaptIframeHeight: true })
+        .build()
+        .launch(frame);
+      frame.hidden = false;
+      frame.querySelector('iframe')?.setAttribute('title', told.frame);
+      document.getElementById('before').hidden = true;
+      say(told.opened);
+      frame.focus();
+    } catch {
+      isOpen = false;
+      say(told.trouble);
+      start.removeAttribute('aria-disabled');
+    }
+  }
+
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  // The server answers as soon as the stage is another one; a proxy may cut a long answer short.
+  async function follow() {
+    let failures = 0;
+    for (;;) {
+      try {
+        const address = `${told.status}?stage=${stage}&wait=25`;
+        const answer = await fetch(address, { cache: 'no-store' });
+        if (answer.status === 404) return leave();
+        if (!answer.ok) throw new Error('no status');
+        failures = 0;
+        const now = (await answer.json()).stage;
+        if (now === stage) { await pause(1000); continue; }
+        stage = now;
+        // A session that begins turns "repeat" into "verify": that is the frame's own step.
+        if (!isOpen || !(now in inFrame)) return leave();
+        say(inFrame[now]);
+      } catch {
+        failures += 1;
+        await pause(Math.min(2000 * 2 ** failures, 30000));
+      }
+    }
+  }
+
+  start.hidden = false;
+  start.addEventListener('click', open);
+  follow();
+})();

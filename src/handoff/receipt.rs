@@ -1,0 +1,160 @@
+//! The receipt of a signature: for people on paper, for programs as JSON, and the signed letter alone
+//! as a file whose SHA-256 anybody can compute. Shown as long as the link is not revoked.
+
+use maud::{Markup, html};
+use serde::Serialize;
+
+use super::page::{Page, Script, guards, has_receipt, plain};
+use super::verify::json;
+use super::{Visit, path};
+use crate::domain::organization::Organization;
+use crate::domain::timestamp::Timestamp;
+use crate::http::Response;
+use crate::usecase::handoff_links::LinkToken;
+use crate::usecase::open_link::Sitting;
+use crate::usecase::sign_letter::hex;
+
+/// Everything that a receipt says.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Receipt<'a> {
+    object: &'static str,
+    r#type: &'static str,
+    status: &'static str,
+    granting_organization: Party<'a>,
+    authorized_organization: Party<'a>,
+    signer_name: &'a str,
+    signer_role: &'a str,
+    signed_at: String,
+    signed_how: &'a str,
+    revoked_at: Option<String>,
+    text_version: &'a str,
+    text_sha256: String,
+    address: Option<&'a str>,
+    user_agent: Option<&'a str>,
+    link_id: &'a str,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Party<'a> {
+    organization_id: &'a str,
+    name: &'a str,
+    r#type: &'static str,
+}
+
+impl<'a> Party<'a> {
+    fn of(organization: &'a Organization) -> Self {
+        Self {
+            organization_id: organization.id.as_str(),
+            name: organization.name.as_str(),
+            r#type: organization.kind.as_str(),
+        }
+    }
+}
+
+impl<'a> Receipt<'a> {
+    fn of(sitting: &'a Sitting) -> Option<Self> {
+        let signature = sitting.signature.as_ref().filter(|_| has_receipt(sitting))?;
+        let evidence = signature.evidence.as_ref()?;
+        Some(Self {
+            object: "authorization_receipt",
+            r#type: crate::domain::authorization::AUTHORIZATION_TYPE,
+            status: sitting.authorization.status.as_str(),
+            granting_organization: Party::of(&sitting.customer),
+            authorized_organization: Party::of(&sitting.broker),
+            signer_name: &signature.signer_name,
+            signer_role: &signature.signer_role,
+            signed_at: signature.at.to_string(),
+            signed_how: &signature.how,
+            revoked_at: sitting.authorization.revoked_at.as_ref().map(Timestamp::to_string),
+            text_version: &evidence.text_version,
+            text_sha256: hex(&evidence.text_sha256),
+            address: evidence.address.as_deref(),
+            user_agent: evidence.user_agent.as_deref(),
+            link_id: &evidence.link_id,
+            text: &evidence.text,
+        })
+    }
+}
+
+/// For people.
+pub(super) fn show(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
+    let text = visit.text;
+    let words = &text.receipt;
+    let Some(receipt) = Receipt::of(sitting) else { return none(visit) };
+    let main = html! {
+        h1 { (words.title) }
+        p { (words.lead) }
+        div.actions {
+            button.second type="button" data-print hidden { (words.print) }
+            a.button.second href=(path(token, "letter.txt")) download="letter.txt" {
+                (words.save_letter)
+            }
+            a.button.second href=(path(token, "receipt.json")) download="receipt.json" {
+                (words.save_json)
+            }
+        }
+        section aria-labelledby="evidence-title" {
+            h2 #evidence-title { (words.evidence) }
+            div.card { (evidence(visit, &receipt)) }
+            p.quiet { (words.check) " " code { (words.check_command) } }
+        }
+        section aria-labelledby="letter-title" {
+            h2 #letter-title { (words.letter) }
+            div.card.letter lang="en" {
+                @for paragraph in receipt.text.trim().split("\n\n") { p { (paragraph) } }
+            }
+        }
+        div.actions { a.button.second href=(path(token, "")) { (words.back) } }
+    };
+    Page { status: 200, title: words.title, main, script: Script::Own }.render(text)
+}
+
+fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
+    let words = &visit.text.receipt;
+    let party = |it: &Party<'_>| format!("{} ({})", it.name, it.organization_id);
+    let rows = [
+        (words.granted_by, Some(party(&receipt.granting_organization))),
+        (words.granted_to, Some(party(&receipt.authorized_organization))),
+        (words.signed_by, Some(receipt.signer_name.to_owned())),
+        (words.role, Some(receipt.signer_role.to_owned())),
+        (words.signed_at, Some(receipt.signed_at.clone())),
+        (words.withdrawn_at, receipt.revoked_at.clone()),
+        (words.how, Some(receipt.signed_how.to_owned())),
+        (words.version, Some(receipt.text_version.to_owned())),
+        (words.address, receipt.address.map(ToOwned::to_owned)),
+        (words.user_agent, receipt.user_agent.map(ToOwned::to_owned)),
+        (words.link, Some(receipt.link_id.to_owned())),
+    ];
+    html! {
+        dl {
+            @for (name, value) in rows {
+                @if let Some(value) = value {
+                    dt { (name) }
+                    dd { (value) }
+                }
+            }
+            dt { (words.sha256) }
+            dd { code { (receipt.text_sha256) } }
+        }
+    }
+}
+
+/// For programs.
+pub(super) fn for_programs(visit: &Visit<'_>, sitting: &Sitting) -> Response {
+    Receipt::of(sitting).map_or_else(|| none(visit), |it| json(200, &it))
+}
+
+/// The signed text, byte for byte.
+pub(super) fn letter(visit: &Visit<'_>, sitting: &Sitting) -> Response {
+    let Some(receipt) = Receipt::of(sitting) else { return none(visit) };
+    let mut headers = vec![("Content-Type", "text/plain; charset=utf-8".to_owned())];
+    headers.extend(guards());
+    Response { status: 200, headers, body: receipt.text.as_bytes().to_vec() }
+}
+
+fn none(visit: &Visit<'_>) -> Response {
+    plain(visit.text, 404, &visit.text.receipt.none)
+}

@@ -1,0 +1,112 @@
+//! Hand-off links: only the SHA-256 of a link's token is ever here.
+
+use rusqlite::{OptionalExtension as _, Row, named_params};
+
+use crate::domain::organization::OrganizationId;
+use crate::domain::timestamp::Timestamp;
+use crate::store::{Reader, StoreError, Tx};
+
+/// A link as the register holds it: without the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandoffLink {
+    /// `link_` and 32 hex digits, for people and logs.
+    pub id: String,
+    /// The LOA that it lets sign.
+    pub authorization_id: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The broker's id, or `operator:<login>`.
+    pub created_by: String,
+    /// The request that made it.
+    pub request_id: Option<String>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Reader<'_> {
+    /// The link of a token.
+    pub fn handoff_link(&self, token_sha256: &[u8; 32]) -> Result<Option<HandoffLink>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT link_id, authorization_id, created_at_ms, created_by, request_id,
+                        revoked_at_ms
+                 FROM handoff_link
+                 WHERE token_sha256 = :token",
+            )?
+            .query_row(named_params! {":token": token_sha256}, from_row)
+            .optional()?)
+    }
+
+    /// Every link, or those to LOAs that one organization grants or is granted, newest first.
+    pub fn handoff_links(
+        &self,
+        party: Option<&OrganizationId>,
+    ) -> Result<Vec<HandoffLink>, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT l.link_id, l.authorization_id, l.created_at_ms, l.created_by, l.request_id,
+                        l.revoked_at_ms
+                 FROM handoff_link AS l
+                 JOIN authorization AS a ON a.authorization_id = l.authorization_id
+                 WHERE :party IS NULL OR a.granting = :party OR a.authorized = :party
+                 ORDER BY l.created_at_ms DESC, l.link_id DESC",
+            )?
+            .query_map(named_params! {":party": party.map(OrganizationId::as_str)}, from_row)?
+            .map(|row| Ok(row?))
+            .collect()
+    }
+}
+
+impl Tx<'_> {
+    /// Adds a link.
+    pub fn insert_handoff_link(
+        &self,
+        link: &HandoffLink,
+        token_sha256: &[u8; 32],
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO handoff_link
+                   (token_sha256, link_id, authorization_id, created_at_ms, created_by, request_id)
+                 VALUES (:token, :id, :authorization, :created_at, :created_by, :request)",
+            )?
+            .execute(named_params! {
+                ":token": token_sha256,
+                ":id": link.id,
+                ":authorization": link.authorization_id,
+                ":created_at": link.created_at.as_ms(),
+                ":created_by": link.created_by,
+                ":request": link.request_id,
+            })?;
+        Ok(())
+    }
+
+    /// Revokes a link; `false` if there is no such link that is not revoked.
+    pub fn revoke_handoff_link(
+        &self,
+        id: &str,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self
+            .connection
+            .prepare_cached(
+                "UPDATE handoff_link SET revoked_at_ms = :now, revoked_by = :by
+                 WHERE link_id = :id AND revoked_at_ms IS NULL",
+            )?
+            .execute(named_params! {":id": id, ":by": by, ":now": now.as_ms()})?;
+        Ok(changed > 0)
+    }
+}
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<HandoffLink> {
+    Ok(HandoffLink {
+        id: row.get("link_id")?,
+        authorization_id: row.get("authorization_id")?,
+        created_at: Timestamp::from_ms(row.get("created_at_ms")?),
+        created_by: row.get("created_by")?,
+        request_id: row.get("request_id")?,
+        revoked_at: row.get::<_, Option<i64>>("revoked_at_ms")?.map(Timestamp::from_ms),
+    })
+}

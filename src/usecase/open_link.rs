@@ -1,0 +1,90 @@
+//! What a hand-off link shows: a read, which spends nothing and changes nothing.
+
+use std::time::Duration;
+
+use crate::domain::authorization::Authorization;
+use crate::domain::handoff::{Progress, Stage, stage};
+use crate::domain::letter::Day;
+use crate::domain::organization::Organization;
+use crate::domain::timestamp::Timestamp;
+use crate::store::{HandoffLink, Reader, RecordedSignature, Woken};
+use crate::usecase::handoff_links::{Handoff, LinkToken};
+use crate::usecase::sign_letter::Letter;
+use crate::usecase::{Appliance, Failure};
+
+/// Everything that a hand-off page may show.
+#[derive(Clone, Debug)]
+pub struct Sitting {
+    /// The link.
+    pub link: HandoffLink,
+    /// Who grants.
+    pub customer: Organization,
+    /// Who is authorized.
+    pub broker: Organization,
+    /// The LOA.
+    pub authorization: Authorization,
+    /// Its signature.
+    pub signature: Option<RecordedSignature>,
+    /// How the verification goes.
+    pub progress: Progress,
+    /// Where the customer stands.
+    pub stage: Stage,
+    /// The letter as it would be signed today.
+    pub letter: Letter,
+}
+
+/// Reads a link's sitting; `None`: there is no such link.
+pub fn open_link(appliance: &Appliance, token: &LinkToken) -> Result<Option<Sitting>, Failure> {
+    let Some(handoff) = &appliance.handoff else { return Ok(None) };
+    let now = (appliance.clock)();
+    appliance.store.snapshot(|register| sitting(*register, handoff, token, now))
+}
+
+/// Reads a link's sitting as soon as its stage is another one than `known`, or after `at_most`.
+/// Holds neither lock nor connection meanwhile.
+pub fn await_stage(
+    appliance: &Appliance,
+    token: &LinkToken,
+    known: &str,
+    at_most: Duration,
+) -> Result<Option<Sitting>, Failure> {
+    let Some(first) = open_link(appliance, token)? else { return Ok(None) };
+    if first.stage.as_str() != known {
+        return Ok(Some(first));
+    }
+    let mut watch = appliance.store.changes().watch(&first.customer.id, at_most);
+    loop {
+        // Read after the watch began, so that no change falls between.
+        let Some(sitting) = open_link(appliance, token)? else { return Ok(None) };
+        if sitting.stage.as_str() != known || watch.wait(None) == Woken::Over {
+            return Ok(Some(sitting));
+        }
+    }
+}
+
+/// The same in a transaction of the caller's.
+pub(super) fn sitting(
+    register: Reader<'_>,
+    handoff: &Handoff,
+    token: &LinkToken,
+    now: Timestamp,
+) -> Result<Option<Sitting>, Failure> {
+    let Some(link) = register.handoff_link(&token.sha256())? else { return Ok(None) };
+    let authorization = register.authorization(link.authorization_id)?;
+    let organization = |id| register.organization(id)?.ok_or(Failure::OrganizationNotFound);
+    let customer = organization(&authorization.granting)?;
+    let broker = organization(&authorization.authorized)?;
+    let verification = register.verification(&customer.id)?.ok_or(Failure::OrganizationNotFound)?;
+    let facts: Vec<_> = register.facts(&customer.id)?.into_iter().map(|it| it.fact).collect();
+    let progress = Progress::of(&verification, &facts, link.created_at, now);
+    Ok(Some(Sitting {
+        stage: stage(link.revoked_at, authorization.status, progress),
+        letter: Letter::of(handoff, &customer, &broker, Day::of(now)),
+        signature: register.signature(authorization.id)?,
+        progress,
+        link,
+        customer,
+        broker,
+        authorization,
+    }))
+}

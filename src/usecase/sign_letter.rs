@@ -1,0 +1,158 @@
+//! A customer signs the letter on the hand-off page: the exact text that was shown, who signed and
+//! from where are recorded in the commit that makes the LOA ACTIVE.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::handoff::Stage;
+use crate::domain::letter::Day;
+use crate::domain::organization::Organization;
+use crate::store::{AuthorizationNote, Evidence, NewAuthorizationEvent};
+use crate::usecase::authorizations::evidence;
+use crate::usecase::handoff_links::{Handoff, LinkToken};
+use crate::usecase::open_link::{Sitting, sitting};
+use crate::usecase::{Appliance, Failure};
+
+/// How a signature on the hand-off page is named beside `paper` and others.
+const SIGNED_HOW: &str = "hand-off page";
+/// The most characters of a browser's own word that are kept.
+const USER_AGENT_CHARACTERS_MAX: usize = 300;
+
+/// A letter, whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The text, byte for byte.
+    pub text: String,
+    /// SHA-256 of the text.
+    pub sha256: [u8; 32],
+}
+
+impl Letter {
+    /// The letter of that day between the two.
+    pub fn of(handoff: &Handoff, customer: &Organization, broker: &Organization, on: Day) -> Self {
+        let text = handoff.letter.compose(customer, broker, on);
+        Self { sha256: sha256(&text), text }
+    }
+
+    /// The SHA-256 in lower-case hex, as `sha256sum` prints it.
+    pub fn fingerprint(&self) -> String {
+        hex(&self.sha256)
+    }
+}
+
+/// The SHA-256 of a text.
+pub fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
+}
+
+/// What a signer entered, and what was seen of them.
+#[derive(Clone)]
+pub struct Signing {
+    /// The full name.
+    pub name: String,
+    /// The role.
+    pub role: String,
+    /// The fingerprint of the letter that the form was shown with.
+    pub fingerprint: String,
+    /// The signer's IP address.
+    pub address: Option<String>,
+    /// The browser's own word.
+    pub user_agent: Option<String>,
+    /// The request.
+    pub request_id: String,
+}
+
+/// What became of it. The sitting is as it stands after.
+#[derive(Debug)]
+pub enum Signed {
+    /// The LOA is ACTIVE.
+    Now(Box<Sitting>),
+    /// It was ACTIVE already: nothing was recorded.
+    Before(Box<Sitting>),
+    /// The text is another one by now: nothing was recorded.
+    TextChanged(Box<Sitting>),
+    /// Link, LOA or verification have ended: nothing was recorded.
+    Closed(Box<Sitting>),
+    /// There is no such link.
+    Unknown,
+}
+
+/// Whether a text may stand as a signer's name or role.
+pub fn is_signable(text: &str) -> bool {
+    evidence("text", text).is_ok()
+}
+
+/// Signs.
+pub fn sign_letter(
+    appliance: &Appliance,
+    token: &LinkToken,
+    signing: Signing,
+) -> Result<Signed, Failure> {
+    let Some(handoff) = appliance.handoff.clone() else { return Ok(Signed::Unknown) };
+    let (token, clock) = (token.clone(), Arc::clone(&appliance.clock));
+    let signer_name = evidence("name", &signing.name)?;
+    let signer_role = evidence("role", &signing.role)?;
+    appliance.store.write(move |tx| {
+        let now = clock();
+        let Some(before) = sitting(**tx, &handoff, &token, now)? else {
+            return Ok(Signed::Unknown);
+        };
+        if before.stage == Stage::Revoked || before.stage == Stage::Withdrawn {
+            return Ok(Signed::Closed(Box::new(before)));
+        }
+        if before.authorization.signed_at.is_some() {
+            return Ok(Signed::Before(Box::new(before)));
+        }
+        if before.stage != Stage::Sign {
+            return Ok(Signed::Closed(Box::new(before)));
+        }
+        let Some(letter) = shown(&handoff, &before, &signing.fingerprint, Day::of(now)) else {
+            return Ok(Signed::TextChanged(Box::new(before)));
+        };
+        let event = NewAuthorizationEvent::Signed {
+            at: now,
+            signer_name,
+            signer_role,
+            how: SIGNED_HOW.to_owned(),
+            reference: before.link.id.clone(),
+            evidence: Some(Box::new(Evidence {
+                link_id: before.link.id.clone(),
+                text: letter.text,
+                text_sha256: letter.sha256,
+                text_version: handoff.letter.version().to_owned(),
+                address: signing.address,
+                user_agent: signing.user_agent.map(|it| printable(&it)),
+            })),
+        };
+        let note = AuthorizationNote {
+            actor: before.customer.id.as_str().to_owned(),
+            request_id: Some(signing.request_id),
+            now,
+        };
+        tx.record_authorization(before.authorization.id, &event, &note)?;
+        let after = sitting(**tx, &handoff, &token, now)?.map(Box::new);
+        Ok(after.map_or(Signed::Unknown, Signed::Now))
+    })
+}
+
+/// The letter of that fingerprint: today's, or yesterday's for a page that was open over midnight.
+fn shown(handoff: &Handoff, sitting: &Sitting, fingerprint: &str, today: Day) -> Option<Letter> {
+    [today, today.before()]
+        .into_iter()
+        .map(|day| Letter::of(handoff, &sitting.customer, &sitting.broker, day))
+        .find(|it| it.fingerprint() == fingerprint)
+}
+
+fn printable(text: &str) -> String {
+    text.chars().filter(|it| !it.is_control()).take(USER_AGENT_CHARACTERS_MAX).collect()
+}
