@@ -237,6 +237,102 @@ CREATE TABLE signature_evidence (
   user_agent    TEXT                          -- the browser's own word
 ) STRICT;
 
+-- A place that events are sent to, of the organization whose key made it. The endpoint's secret is
+-- not here: it is derived from the server's webhook key, the id and the salt. A deleted endpoint
+-- keeps its row, because the log of what was sent there is kept.
+CREATE TABLE webhook_endpoint (
+  endpoint_id        TEXT    PRIMARY KEY,     -- 'ep_' + 24 hex
+  organization_id    TEXT    NOT NULL REFERENCES organization (organization_id),
+  url                TEXT    NOT NULL,
+  description        TEXT,                    -- the owner's own words
+  event_types        TEXT    NOT NULL CHECK (json_valid(event_types)),  -- JSON array; empty: all
+  disabled           INTEGER NOT NULL CHECK (disabled IN (0, 1)),
+  secret_salt        BLOB    NOT NULL CHECK (length(secret_salt) = 16),
+  secret_check       BLOB    NOT NULL CHECK (length(secret_check) = 8), -- of a hash: is the key the same?
+  previous_salt      BLOB    CHECK (length(previous_salt) = 16),  -- before the last rotation
+  previous_until_ms  INTEGER,                 -- until then messages bear its signature as well
+  failing_since_ms   INTEGER,                 -- NULL: the last attempt did not fail
+  took_ms            INTEGER NOT NULL DEFAULT 0,  -- how long the last attempt took
+  created_at_ms      INTEGER NOT NULL,
+  updated_at_ms      INTEGER NOT NULL,
+  deleted_at_ms      INTEGER,
+  CHECK ((previous_salt IS NULL) = (previous_until_ms IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX webhook_endpoint_by_organization
+  ON webhook_endpoint (organization_id, created_at_ms, endpoint_id) WHERE deleted_at_ms IS NULL;
+
+-- RECORD. An event for our callers, byte for byte as it is sent. Exactly one for every change of a
+-- status that readers see and for every authorization_event, written in the commit of the change,
+-- whether or not anybody is to be told; tests are extra.
+CREATE TABLE outgoing_message (
+  message_no              INTEGER PRIMARY KEY AUTOINCREMENT,
+  message_id              TEXT    NOT NULL UNIQUE,  -- 'msg_' + 32 hex: webhook-id
+  type                    TEXT    NOT NULL CHECK (type IN (
+    'organization.verification.updated', 'authorization.updated', 'webhook.test')),
+  organization_id         TEXT    NOT NULL REFERENCES organization (organization_id),  -- whom it is about
+  verification_sequence   INTEGER REFERENCES verification_event (sequence),            -- the cause: a fact,
+  expired_at_ms           INTEGER,                                                     -- an approval's end,
+  authorization_sequence  INTEGER REFERENCES authorization_event (sequence),           -- or an LOA's event
+  body                    BLOB    NOT NULL,
+  known_at_ms             INTEGER NOT NULL,
+  CHECK ((verification_sequence IS NOT NULL) + (expired_at_ms IS NOT NULL)
+         = (type = 'organization.verification.updated')),
+  CHECK ((authorization_sequence IS NOT NULL) = (type = 'authorization.updated'))
+) STRICT;
+
+CREATE UNIQUE INDEX outgoing_message_by_fact ON outgoing_message (verification_sequence)
+  WHERE verification_sequence IS NOT NULL;
+CREATE UNIQUE INDEX outgoing_message_by_expiry ON outgoing_message (organization_id, expired_at_ms)
+  WHERE expired_at_ms IS NOT NULL;
+CREATE UNIQUE INDEX outgoing_message_by_authorization ON outgoing_message (authorization_sequence)
+  WHERE authorization_sequence IS NOT NULL;
+
+-- An approval that readers see and that will end: at its end, a message is due although no fact is
+-- recorded. The row goes in the commit that writes the message, or that ends the approval otherwise.
+CREATE TABLE expiry_notice (
+  organization_id  TEXT    PRIMARY KEY REFERENCES organization (organization_id),
+  expires_at_ms    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX expiry_notice_due ON expiry_notice (expires_at_ms);
+
+-- One message to one endpoint: where it stands. While an attempt runs, due_at_ms is its lease: an
+-- instant by which it will have ended. After a crash the delivery is simply due again then.
+CREATE TABLE outgoing_delivery (
+  delivery_no    INTEGER PRIMARY KEY AUTOINCREMENT,  -- shown as 'dlv_' + 16 hex
+  message_no     INTEGER NOT NULL REFERENCES outgoing_message (message_no),
+  endpoint_id    TEXT    NOT NULL REFERENCES webhook_endpoint (endpoint_id),
+  status         TEXT    NOT NULL CHECK (status IN ('PENDING', 'DELIVERED', 'FAILED', 'SKIPPED')),
+  attempts       INTEGER NOT NULL DEFAULT 0,  -- of the present run through the schedule
+  due_at_ms      INTEGER,
+  created_at_ms  INTEGER NOT NULL,
+  UNIQUE (message_no, endpoint_id),
+  CHECK ((status = 'PENDING') = (due_at_ms IS NOT NULL))
+) STRICT;
+
+CREATE INDEX outgoing_delivery_due ON outgoing_delivery (endpoint_id, due_at_ms)
+  WHERE status = 'PENDING';
+CREATE INDEX outgoing_delivery_by_time ON outgoing_delivery (endpoint_id, created_at_ms);
+
+-- RECORD. Every attempt: with the message's body, these are the exact bytes that went out.
+CREATE TABLE outgoing_attempt (
+  attempt_no     INTEGER PRIMARY KEY AUTOINCREMENT,
+  delivery_no    INTEGER NOT NULL REFERENCES outgoing_delivery (delivery_no),
+  url            TEXT    NOT NULL,
+  signed_at_s    INTEGER NOT NULL,            -- webhook-timestamp
+  signature      TEXT    NOT NULL,            -- webhook-signature; empty: the secret was not at hand
+  status         INTEGER,                     -- the answer's; NULL: there was none
+  answer         BLOB,                        -- the first bytes of the answer's body
+  error          TEXT,                        -- why there was no answer
+  started_at_ms  INTEGER NOT NULL,
+  ended_at_ms    INTEGER NOT NULL,
+  CHECK ((status IS NULL) = (error IS NOT NULL)),
+  CHECK ((status IS NULL) = (answer IS NULL))
+) STRICT;
+
+CREATE INDEX outgoing_attempt_by_delivery ON outgoing_attempt (delivery_no, attempt_no);
+
 CREATE TRIGGER delivery_is_a_record BEFORE UPDATE ON delivery
   BEGIN SELECT RAISE(ABORT, 'delivery rows are facts'); END;
 CREATE TRIGGER delivery_outcome_is_a_record BEFORE UPDATE ON delivery_outcome
@@ -255,3 +351,7 @@ CREATE TRIGGER signature_evidence_is_a_record BEFORE UPDATE ON signature_evidenc
   BEGIN SELECT RAISE(ABORT, 'signature_evidence rows are facts'); END;
 CREATE TRIGGER signature_evidence_is_kept BEFORE DELETE ON signature_evidence
   BEGIN SELECT RAISE(ABORT, 'signature_evidence rows are facts'); END;
+CREATE TRIGGER outgoing_message_is_a_record BEFORE UPDATE ON outgoing_message
+  BEGIN SELECT RAISE(ABORT, 'outgoing_message rows are facts'); END;
+CREATE TRIGGER outgoing_attempt_is_a_record BEFORE UPDATE ON outgoing_attempt
+  BEGIN SELECT RAISE(ABORT, 'outgoing_attempt rows are facts'); END;

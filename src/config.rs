@@ -25,7 +25,7 @@ use setting::{
     LOG, METRICS_LISTEN, PROVIDER_PERMITS, PUBLIC_URL, REQUESTS_BURST, REQUESTS_PER_SECOND,
     SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL,
     SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
-    VALID_DAYS_INDIVIDUAL, WAITS_MAX, WRONG_KEYS_PER_MINUTE,
+    VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -150,6 +150,8 @@ pub struct Config {
     pub valid_days_individual: u32,
     /// Requests that may wait for Sumsub at once.
     pub provider_permits: usize,
+    /// Divides the delays between attempts to a webhook endpoint.
+    pub webhook_time_scale: u32,
     /// Open connections.
     pub connections_max: usize,
     /// Open connections of one address.
@@ -281,6 +283,8 @@ impl Config {
             valid_days_individual: found
                 .parse(&VALID_DAYS_INDIVIDUAL, |it| value::within(it, 0..=36_500))?,
             provider_permits: found.parse(&PROVIDER_PERMITS, |it| value::within(it, 1..=1024))?,
+            webhook_time_scale: found
+                .parse(&WEBHOOK_TIME_SCALE, |it| value::within(it, 1..=100_000))?,
             connections_max: found.parse(&CONNECTIONS_MAX, |it| value::within(it, 1..=65_536))?,
             connections_per_peer_max: found
                 .parse(&CONNECTIONS_PER_PEER_MAX, |it| value::within(it, 1..=65_536))?,

@@ -10,24 +10,29 @@
 //! - [`http`]: HTTP/1.1 as plain values; a bounded, blocking connection loop. Knows nothing of ours.
 //! - [`store`]: the register: `schema.sql`, one writer with group commit, a file per noun.
 //! - [`sumsub`]: the Sumsub client, its signatures, and the only reading of its JSON (`wire.rs`).
+//! - [`outbox`]: the way to our callers' webhook endpoints: derived secrets, Standard Webhooks
+//!   signatures, and which addresses may be dialled.
 //! - [`sim`]: a Sumsub to develop, test and demonstrate against. Shares nothing with the client but
 //!   the signature.
 //! - [`usecase`]: what the product does, one verb a file; only here do register and Sumsub meet.
 //! - [`api`]: the public contract: routing, authentication, the table of errors.
 //! - [`handoff`]: the customer's pages: sign the letter and be verified, by one link.
 //!
-//! Three walks, each readable without a search. *A poll*: `http` → `api::Api::handle` →
+//! Four walks, each readable without a search. *A poll*: `http` → `api::Api::handle` →
 //! `usecase::authenticate` (one read: key, organization, LOA, verification) → the verification at
 //! now → body; Sumsub is never asked. *A session*: `usecase::start_session` asks the table, then
 //! Sumsub with no transaction open, then the table again in the commit that records the fact. *A
 //! webhook*: `usecase::receive_webhook` checks the digest over the raw bytes, and in one commit keeps
-//! them, records the fact in its place, folds, and records the outcome; then 200.
+//! them, records the fact in its place, folds, and records the outcome; then 200. *An event, on its
+//! way out*: `store::outgoing_message` writes it in the commit of the change, whoever changed what;
+//! `usecase::deliver_events` claims, signs, sends and records.
 pub mod api;
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod handoff;
 pub mod http;
+pub mod outbox;
 pub mod sim;
 pub mod store;
 pub mod sumsub;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::body::Fields;
 use super::error::ApiError;
+use super::paging::{ListBody, limit_of};
 use super::{Call, json, query};
 use crate::domain::authorization::{
     AUTHORIZATION_TYPE, Authorization, AuthorizationStatus, Purpose,
@@ -17,9 +18,6 @@ use crate::usecase::authorizations::{
     By, list_authorizations, request_authorization_and, revoke_authorization_and,
 };
 
-/// Contract §1.
-const LIMIT_DEFAULT: u32 = 25;
-const LIMIT_MAX: u32 = 100;
 /// What a cursor begins with; the rest is the last row's number, and none of the caller's business.
 const CURSOR_PREFIX: &str = "loa_";
 
@@ -113,30 +111,12 @@ fn role_of(text: &str) -> Result<Role, ApiError> {
     }
 }
 
-/// A list's `limit`.
-pub(super) fn limit_of(text: Option<&str>) -> Result<u32, ApiError> {
-    let Some(text) = text else { return Ok(LIMIT_DEFAULT) };
-    text.parse()
-        .ok()
-        .filter(|it| (1..=LIMIT_MAX).contains(it))
-        .ok_or_else(|| ApiError::invalid(format!("`limit` must be 1 to {LIMIT_MAX}")))
-}
-
 fn row_of_cursor(text: &str) -> Result<i64, ApiError> {
     text.strip_prefix(CURSOR_PREFIX)
         .filter(|it| it.len() == 16)
         .and_then(|it| i64::from_str_radix(it, 16).ok())
         .filter(|it| *it > 0)
         .ok_or_else(|| ApiError::invalid("`cursor` must be a nextCursor of this list"))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListBody<'a> {
-    object: &'static str,
-    data: Vec<AuthorizationBody<'a>>,
-    has_more: bool,
-    next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -110,6 +110,27 @@ impl Fields {
         }
     }
 
+    /// A string that may be absent; null is the empty one.
+    pub(super) fn nullable_text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Null) => Ok(Some(String::new())),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => {
+                Err(ApiError::invalid(format!("the field `{name}` must be a string or null")))
+            }
+        }
+    }
+
+    /// True or false; may be absent or null.
+    pub(super) fn optional_bool(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
+        match self.take(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Bool(it)) => Ok(Some(it)),
+            Some(_) => Err(ApiError::invalid(format!("the field `{name}` must be true or false"))),
+        }
+    }
+
     /// Refuses what nobody has taken.
     pub(super) fn end(self) -> Result<(), ApiError> {
         match self.0.first() {

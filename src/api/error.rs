@@ -180,6 +180,29 @@ fn of_failure(failure: &Failure) -> (u16, &'static str, String) {
             "This organization's verification was rejected. It cannot be submitted again unless an \
              operator reopens it.",
         ),
+        Failure::WebhookEndpointNotFound => (
+            404,
+            "webhook_endpoint_not_found",
+            "Your organization has no webhook endpoint of this id.",
+        ),
+        Failure::WebhookDeliveryNotFound => {
+            (404, "webhook_delivery_not_found", "This endpoint has no delivery of this id.")
+        }
+        Failure::WebhookEndpointDisabled => (
+            409,
+            "webhook_endpoint_disabled",
+            "This webhook endpoint is disabled. Enable it with PATCH {\"disabled\":false} first.",
+        ),
+        Failure::WebhookEndpointLimit => (
+            409,
+            "webhook_endpoint_limit",
+            "Your organization has as many webhook endpoints as it may. Delete one first.",
+        ),
+        Failure::WebhookSecretUnavailable => (
+            409,
+            "webhook_secret_unavailable",
+            "This endpoint's secret is lost on our side. Rotate it with POST …/secret/rotate.",
+        ),
         Failure::DigestRefused => (
             401,
             "invalid_digest",

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::error::ApiError;
+use super::paging::{ListBody, limit_of};
 use super::{Call, json, query};
-use crate::api::authorizations::limit_of;
 use crate::domain::authorization::Purpose;
 use crate::http::Response;
 use crate::usecase::history::{Change, ChangeSource, status_changes};
@@ -31,15 +31,6 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
         has_more: start > 0,
         next_cursor: (start > 0).then(|| format!("{CURSOR_PREFIX}{start}")),
     }))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListBody {
-    object: &'static str,
-    data: Vec<EventBody>,
-    has_more: bool,
-    next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::body::Fields;
 use super::error::ApiError;
+use super::paging::ListBody;
 use super::{Call, json};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
@@ -98,15 +99,6 @@ fn scopes_of(words: &[String]) -> Result<Scopes, ApiError> {
         (true, false, true) => Ok(Scopes::Write),
         _ => Err(ApiError::invalid("the field `scopes` must be a list of `read` and `write`")),
     }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ListBody<'a> {
-    object: &'static str,
-    data: Vec<KeyBody<'a>>,
-    has_more: bool,
-    next_cursor: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -14,9 +14,12 @@ mod idempotency;
 mod keys;
 mod metrics;
 mod organizations;
+mod paging;
 mod query;
 mod rates;
 mod verification;
+mod webhook_deliveries;
+mod webhook_endpoints;
 mod webhooks;
 
 use std::cell::RefCell;
@@ -244,12 +247,47 @@ fn route(call: &Call<'_>) -> Result<Response, ApiError> {
         ("POST", ["v1", "api-keys", id, "revoke"]) => keys::revoke(call, id),
         (_, ["v1", "api-keys", _, "rotate" | "revoke"]) => Err(ApiError::MethodNotAllowed("POST")),
 
+        (method, ["v1", "webhooks", "endpoints", rest @ ..]) => route_endpoints(call, method, rest),
+
         ("POST", ["webhooks", "sumsub"]) => webhooks::receive(call),
         (_, ["webhooks", "sumsub"]) => Err(ApiError::MethodNotAllowed("POST")),
 
         ("GET", ["healthz"]) => Ok(health::alive()),
         ("GET", ["readyz"]) => Ok(health::ready(call.appliance)),
         (_, ["healthz" | "readyz"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+        _ => Err(ApiError::NotFound),
+    }
+}
+
+/// Below `/v1/webhooks/endpoints`.
+fn route_endpoints(call: &Call<'_>, method: &str, rest: &[&str]) -> Result<Response, ApiError> {
+    match (method, rest) {
+        ("GET", []) => webhook_endpoints::list(call),
+        ("POST", []) => webhook_endpoints::create(call),
+        (_, []) => Err(ApiError::MethodNotAllowed("GET, HEAD, POST")),
+
+        ("GET", [id]) => webhook_endpoints::show(call, id),
+        ("PATCH", [id]) => webhook_endpoints::change(call, id),
+        ("DELETE", [id]) => webhook_endpoints::delete(call, id),
+        (_, [_]) => Err(ApiError::MethodNotAllowed("GET, HEAD, PATCH, DELETE")),
+
+        ("GET", [id, "secret"]) => webhook_endpoints::secret(call, id),
+        (_, [_, "secret"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+        ("POST", [id, "secret", "rotate"]) => webhook_endpoints::rotate(call, id),
+        (_, [_, "secret", "rotate"]) => Err(ApiError::MethodNotAllowed("POST")),
+
+        ("POST", [id, "test"]) => webhook_deliveries::test(call, id),
+        (_, [_, "test"]) => Err(ApiError::MethodNotAllowed("POST")),
+        ("GET", [id, "deliveries"]) => webhook_deliveries::list(call, id),
+        (_, [_, "deliveries"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+        ("POST", [id, "deliveries", "resend"]) => webhook_deliveries::resend_many(call, id),
+        (_, [_, "deliveries", "resend"]) => Err(ApiError::MethodNotAllowed("POST")),
+        ("GET", [id, "deliveries", delivery]) => webhook_deliveries::show(call, id, delivery),
+        (_, [_, "deliveries", _]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+        ("POST", [id, "deliveries", delivery, "resend"]) => {
+            webhook_deliveries::resend(call, id, delivery)
+        }
+        (_, [_, "deliveries", _, "resend"]) => Err(ApiError::MethodNotAllowed("POST")),
         _ => Err(ApiError::NotFound),
     }
 }

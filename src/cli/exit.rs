@@ -4,6 +4,7 @@ use std::io;
 
 use crate::config::ConfigError;
 use crate::http::limits::DescriptorLimitError;
+use crate::outbox::WebhookKeyError;
 use crate::store::StoreError;
 use crate::sumsub::SumsubError;
 use crate::usecase::Failure;
@@ -85,6 +86,12 @@ impl From<DescriptorLimitError> for CliError {
     }
 }
 
+impl From<WebhookKeyError> for CliError {
+    fn from(error: WebhookKeyError) -> Self {
+        Self::new(Exit::Register, error.to_string())
+    }
+}
+
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
         let (exit, advice) = match &failure {
@@ -116,6 +123,21 @@ impl From<Failure> for CliError {
             Failure::Busy => (Exit::Refused, "try again in a moment"),
             Failure::Store(error) => (Exit::Register, in_the_register(error)),
             Failure::KeyNotFound => (Exit::NotFound, "`countersign key list` shows what there is"),
+            Failure::WebhookEndpointNotFound => {
+                (Exit::NotFound, "`countersign webhook list` shows those there are")
+            }
+            Failure::WebhookDeliveryNotFound => {
+                (Exit::NotFound, "`countersign webhook deliveries` shows those there are")
+            }
+            Failure::WebhookEndpointDisabled => {
+                (Exit::Refused, "`countersign webhook enable` enables it")
+            }
+            Failure::WebhookSecretUnavailable => {
+                (Exit::Refused, "put the webhook key's file back, or rotate the secret")
+            }
+            Failure::WebhookEndpointLimit => {
+                (Exit::Refused, "`countersign webhook delete` makes room")
+            }
             Failure::Forbidden(_)
             | Failure::MissingScope(_)
             | Failure::MissingApiKey

@@ -18,6 +18,7 @@ mod output;
 mod serve;
 mod simulator;
 mod verification;
+mod webhook;
 mod wiring;
 
 use std::ffi::OsString;
@@ -72,6 +73,8 @@ enum Command {
     Verification(verification::VerificationArguments),
     /// Read what Sumsub delivered, and apply it again
     Inbox(inbox::InboxArguments),
+    /// Make, list and change our callers' webhook endpoints, and see what was sent to them
+    Webhook(webhook::WebhookArguments),
     /// Print what is configured and where each value came from
     #[command(after_help = configuration::help())]
     Config(configuration::ConfigArguments),
@@ -114,6 +117,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Link(arguments) => link::run(&operator()?, arguments),
         Command::Loa(arguments) => authorization::run(&operator()?, arguments),
         Command::Verification(arguments) => verification::run(&operator()?, arguments),
+        Command::Webhook(arguments) => webhook::run(&operator()?, arguments),
         Command::Inbox(arguments) => inbox::run(&operator()?, &arguments),
         Command::Config(arguments) => {
             Ok(configuration::show(&operator()?.config, &unknown, &arguments))

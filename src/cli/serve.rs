@@ -22,6 +22,7 @@ use crate::http::server::{self, Server};
 use crate::http::{Request, Response, Service};
 use crate::store::Opening;
 use crate::usecase::Appliance;
+use crate::usecase::deliver_events::Courier;
 
 /// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
 const GRACE: Duration = Duration::from_secs(10);
@@ -53,9 +54,11 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
             }
         })?);
     let listener = bind(config.listen)?;
-    let (server, api, clock) = listen(listener, limits(config), api_settings(config), appliance)?;
+    let (server, api, clock) =
+        listen(listener, limits(config), api_settings(config), Arc::clone(&appliance))?;
     let metrics =
         config.metrics_listen.map(|it| listen_for_metrics(it, api, &clock)).transpose()?;
+    let courier = Courier::start(appliance)?;
     tell(&format!(
         "countersign serves http://{} ({} environment, register {})",
         server.address(),
@@ -65,6 +68,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     signals.wait();
     tracing::info!("stopping");
     server.stop(GRACE);
+    courier.stop(GRACE);
     if let Some(metrics) = metrics {
         metrics.stop(Duration::ZERO);
     }

@@ -8,7 +8,9 @@ use super::exit::{CliError, Exit};
 use crate::config::{Config, ImportProduct, Provider, World};
 use crate::domain::environment::Environment;
 use crate::domain::letter::{LetterTemplate, STANDARD_LETTER};
+use crate::domain::outgoing::Schedule;
 use crate::domain::timestamp::{Clock, Timestamp};
+use crate::outbox::{Outbox, WebhookKey};
 use crate::store::{Opening, Store};
 use crate::sumsub::{Account, Client, ImportMode};
 use crate::usecase::handoff_links::{Handoff, WebSdk};
@@ -79,9 +81,15 @@ pub(super) fn build(
         None => None,
         Some(url) => Some(Arc::new(handoff(config, url, &account)?)),
     };
+    let outbox = Outbox::new(
+        environment,
+        WebhookKey::beside(&config.database)?,
+        Schedule { time_scale: config.webhook_time_scale },
+    );
     Ok(Appliance {
         store,
         sumsub: Client::new(account, Arc::clone(&clock), Arc::new(pause)),
+        outbox,
         clock,
         rules: Rules {
             environment,

@@ -98,6 +98,12 @@ pub(super) static VALID_DAYS_INDIVIDUAL: Setting = Setting::open(
 pub(super) static PROVIDER_PERMITS: Setting =
     Setting::open("provider-permits", Some("16"), "Requests that may wait for Sumsub at once")
         .accepts("1 to 1024");
+pub(super) static WEBHOOK_TIME_SCALE: Setting = Setting::open(
+    "webhook-time-scale",
+    Some("1"),
+    "Divides the delays between attempts to a webhook endpoint, to watch a day go by in a minute",
+)
+.accepts("1 to 100000");
 pub(super) static CONNECTIONS_MAX: Setting =
     Setting::open("connections-max", Some("2048"), "Open connections; one more is answered 503")
         .accepts("1 to 65536");
@@ -157,7 +163,7 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 25] = [
+pub static SETTINGS: [&Setting; 26] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -172,6 +178,7 @@ pub static SETTINGS: [&Setting; 25] = [
     &VALID_DAYS_BUSINESS,
     &VALID_DAYS_INDIVIDUAL,
     &PROVIDER_PERMITS,
+    &WEBHOOK_TIME_SCALE,
     &CONNECTIONS_MAX,
     &CONNECTIONS_PER_PEER_MAX,
     &WAITS_MAX,

@@ -18,5 +18,6 @@ pub mod fold;
 pub mod handoff;
 pub mod letter;
 pub mod organization;
+pub mod outgoing;
 pub mod timestamp;
 pub mod verification;

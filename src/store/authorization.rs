@@ -191,8 +191,10 @@ impl Tx<'_> {
                 ":now": note.now.as_ms(),
             })?;
         let id = self.connection.last_insert_rowid();
-        self.insert_authorization_event(id, &NewAuthorizationEvent::Issued, note)?;
-        self.authorization(id)
+        let sequence = self.insert_authorization_event(id, &NewAuthorizationEvent::Issued, note)?;
+        let authorization = self.authorization(id)?;
+        self.announce_authorization(sequence, &authorization, note.now)?;
+        Ok(authorization)
     }
 
     /// Records that an LOA was signed or revoked, and folds that into its row. The caller has asked
@@ -203,7 +205,7 @@ impl Tx<'_> {
         event: &NewAuthorizationEvent,
         note: &AuthorizationNote,
     ) -> Result<Authorization, StoreError> {
-        self.insert_authorization_event(id, event, note)?;
+        let sequence = self.insert_authorization_event(id, event, note)?;
         match event {
             NewAuthorizationEvent::Issued => {}
             NewAuthorizationEvent::Signed { at, .. } => {
@@ -233,6 +235,7 @@ impl Tx<'_> {
         let authorization = self.authorization(id)?;
         // Whoever waits for the customer's verification learns that it may no longer ask.
         self.touched.borrow_mut().push(authorization.granting.clone());
+        self.announce_authorization(sequence, &authorization, note.now)?;
         Ok(authorization)
     }
 
@@ -241,7 +244,7 @@ impl Tx<'_> {
         id: i64,
         event: &NewAuthorizationEvent,
         note: &AuthorizationNote,
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let (word, happened_at, reason) = match event {
             NewAuthorizationEvent::Issued => ("issued", note.now, None),
             NewAuthorizationEvent::Signed { at, .. } => ("signed", *at, None),
@@ -275,10 +278,11 @@ impl Tx<'_> {
                 ":reference": reference,
                 ":request": note.request_id,
             })?;
+        let sequence = self.connection.last_insert_rowid();
         if let NewAuthorizationEvent::Signed { evidence: Some(evidence), .. } = event {
-            self.insert_evidence(self.connection.last_insert_rowid(), evidence)?;
+            self.insert_evidence(sequence, evidence)?;
         }
-        Ok(())
+        Ok(sequence)
     }
 }
 

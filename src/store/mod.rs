@@ -16,8 +16,11 @@ mod idempotency;
 mod import_attempt;
 mod key;
 mod organization;
+mod outgoing_delivery;
+mod outgoing_message;
 mod signature;
 mod verification;
+mod webhook_endpoint;
 mod writer;
 
 use std::cell::RefCell;
@@ -39,8 +42,12 @@ pub use handoff_link::HandoffLink;
 pub use idempotency::KeptAnswer;
 pub use import_attempt::ImportAttempt;
 pub use key::{ApiKey, Scopes};
+pub use outgoing_delivery::{
+    Claim, DeliveryFilter, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,
+};
 pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};
+pub use webhook_endpoint::{Salts, WebhookEndpoint};
 pub use writer::WriterTally;
 
 use crate::domain::environment::Environment;

@@ -130,7 +130,8 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Records one fact and folds: the event and the row it leads to, in this transaction.
+    /// Records one fact and folds: the event, the row it leads to, and the outgoing message if
+    /// readers see another status, in this transaction.
     /// Answers the verification before and after, as of the instant of recording.
     ///
     /// The instant of recording never runs backwards for one organization, whatever the clock does:
@@ -155,12 +156,15 @@ impl Tx<'_> {
             begun_at: new.begun_at,
             valid_days: new.valid_days,
         };
+        self.announce_expiry(of, &before, known_at)?;
         let sequence = self.insert_fact(of, &fact, &new.cause)?;
         facts.push(Fact { sequence, ..fact });
         let after = before.after(&facts, known_at);
         self.update_verification(of, &after)?;
         self.touched.borrow_mut().push(of.clone());
-        Ok(Recorded { before, after, known_at })
+        let recorded = Recorded { before, after, known_at };
+        self.announce_verification(of, sequence, &recorded)?;
+        Ok(recorded)
     }
 
     fn insert_fact(

@@ -6,16 +6,19 @@ pub mod authenticate;
 pub mod authorizations;
 pub mod create_organization;
 pub mod decide;
+pub mod deliver_events;
 pub mod explain;
 pub mod handoff_links;
 pub mod history;
 pub mod import_verification;
 pub mod keys;
 pub mod open_link;
+pub mod outgoing_deliveries;
 pub mod receive_webhook;
 pub mod resume_session;
 pub mod sign_letter;
 pub mod start_session;
+pub mod webhook_endpoints;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +29,7 @@ use crate::domain::environment::Environment;
 use crate::domain::organization::OrganizationType;
 use crate::domain::timestamp::Clock;
 use crate::domain::verification::Status;
+use crate::outbox::Outbox;
 use crate::store::{Store, StoreError, Tx};
 use crate::sumsub::{Client, ImportMode, SumsubError};
 use crate::usecase::handoff_links::Handoff;
@@ -44,6 +48,8 @@ pub struct Appliance {
     pub store: Store,
     /// The provider.
     pub sumsub: Client,
+    /// The way to our callers' webhook endpoints.
+    pub outbox: Outbox,
     /// The clock.
     pub clock: Clock,
     /// What the operator configured.
@@ -192,6 +198,21 @@ pub enum Failure {
     /// A webhook whose digest does not fit its bytes.
     #[error("the webhook's digest does not fit its body")]
     DigestRefused,
+    /// The organization has no webhook endpoint of this id.
+    #[error("there is no such webhook endpoint")]
+    WebhookEndpointNotFound,
+    /// The endpoint has no delivery of this id.
+    #[error("there is no such webhook delivery")]
+    WebhookDeliveryNotFound,
+    /// Nothing is sent to a disabled endpoint.
+    #[error("the webhook endpoint is disabled")]
+    WebhookEndpointDisabled,
+    /// The organization has as many endpoints as it may.
+    #[error("the organization has as many webhook endpoints as it may")]
+    WebhookEndpointLimit,
+    /// The server's webhook key is not the one that the secret was derived from.
+    #[error("the webhook key is not the one that this endpoint's secret was derived from")]
+    WebhookSecretUnavailable,
     /// The system gave no randomness.
     #[error("the system gave no randomness")]
     NoRandomness,

@@ -21,6 +21,8 @@ mod keys;
 mod layers;
 mod metrics;
 mod organizations;
+mod outgoing;
+mod receiver;
 mod register;
 mod rig;
 mod sessions;

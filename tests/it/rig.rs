@@ -10,11 +10,13 @@ use countersign::api::{self, Api, ApiSettings, RateLimits};
 use countersign::domain::environment::Environment;
 use countersign::domain::letter::LetterTemplate;
 use countersign::domain::organization::{Name, OrganizationId, OrganizationType};
+use countersign::domain::outgoing::Schedule;
 use countersign::domain::timestamp::{Clock, Timestamp};
 use countersign::handoff::{PageLimits, PageSettings, Pages, is_page};
 use countersign::http::Service;
 use countersign::http::limits::Limits;
 use countersign::http::server::{self, Server};
+use countersign::outbox::{Outbox, WebhookKey};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client, ImportMode};
 use countersign::usecase::authorizations::{By, Signature, sign_authorization};
@@ -174,6 +176,11 @@ impl Rig {
         let appliance = Arc::new(Appliance {
             store,
             sumsub: Client::new(account, Arc::clone(&clock), pause),
+            outbox: Outbox::new(
+                setup.environment,
+                WebhookKey::beside(&path).unwrap(),
+                Schedule { time_scale: 1 },
+            ),
             clock: Arc::clone(&clock),
             rules: Rules {
                 environment: setup.environment,

@@ -150,7 +150,7 @@ impl Drop for World {
 }
 
 #[expect(clippy::disallowed_methods, reason = "another process signs by it")]
-fn real_now_ms() -> i64 {
+pub(crate) fn real_now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }

@@ -1,0 +1,227 @@
+//! The way out: one signed POST to one receiver, and what it answered.
+//!
+//! Guards three rules. Only Standard Webhooks headers and the message's own bytes leave
+//! (`signature`). In live mode no connection is opened to an address that is not public, judged on
+//! the resolved address that is then dialled (`address`); redirects are not followed, no proxy of
+//! the environment is used, and no connection is kept, so that every attempt is judged anew. No
+//! secret is stored: it is derived (`secret`). What is due, and what an answer means for the
+//! schedule, is decided elsewhere (`domain::outgoing`, `usecase::deliver_events`).
+
+mod address;
+mod secret;
+mod signature;
+mod target;
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use ureq::unversioned::transport::DefaultConnector;
+
+pub use address::is_public;
+pub use secret::{Salt, Secret, WebhookKey, WebhookKeyError};
+pub use signature::{sign, signature_header};
+pub use target::{Target, TargetError, URL_BYTES_MAX};
+
+use crate::domain::environment::Environment;
+use crate::domain::outgoing::{Attempted, Schedule};
+use crate::domain::timestamp::Timestamp;
+use address::{CheckedResolver, ForbiddenAddress};
+
+/// From the look-up of the name to the last byte of the answer that is read. A receiver that needs
+/// longer should answer first and work afterwards (Standard Webhooks proposes 15 to 30 s).
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How much of an answer's body the log keeps.
+pub const ANSWER_BYTES_KEPT: usize = 1024;
+
+/// Everything that sending needs, and the key that secrets are derived from.
+#[derive(Debug)]
+pub struct Outbox {
+    /// Test or live: decides which receivers are allowed.
+    pub environment: Environment,
+    /// What secrets are derived from.
+    pub key: WebhookKey,
+    /// How attempts are spaced.
+    pub schedule: Schedule,
+    agent: ureq::Agent,
+}
+
+/// A message as it goes out.
+#[derive(Debug)]
+pub struct Parcel<'a> {
+    /// Where to.
+    pub target: &'a Target,
+    /// `webhook-id`: the same at every attempt, so that a receiver can tell a repetition.
+    pub message_id: &'a str,
+    /// The exact body.
+    pub body: &'a [u8],
+    /// The endpoint's secrets: the current one, and during a rotation the one before it.
+    pub secrets: &'a [Secret],
+}
+
+/// What came back of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The headers that vary: `webhook-timestamp` in seconds, and `webhook-signature`.
+    pub signed_at_s: i64,
+    /// As above.
+    pub signature: String,
+    /// The status, or why there was none; a word for programs.
+    pub answer: Result<Answer, &'static str>,
+}
+
+/// A receiver's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The first bytes of the body.
+    pub first_bytes: Vec<u8>,
+    /// `Retry-After`, read.
+    pub retry_after_ms: Option<i64>,
+}
+
+impl Receipt {
+    /// What the attempt came to, for the schedule.
+    pub fn attempted(&self) -> Attempted {
+        match &self.answer {
+            Ok(Answer { status: 200..=299, .. }) => Attempted::Taken,
+            Ok(Answer { status: 410, .. }) => Attempted::Gone,
+            Ok(Answer { retry_after_ms, .. }) => {
+                Attempted::Failed { retry_after_ms: *retry_after_ms }
+            }
+            Err(_) => Attempted::Failed { retry_after_ms: None },
+        }
+    }
+}
+
+impl Outbox {
+    /// An outbox of one environment.
+    pub fn new(environment: Environment, key: WebhookKey, schedule: Schedule) -> Self {
+        let configuration = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .max_idle_connections(0)
+            .timeout_global(Some(ATTEMPT_TIMEOUT))
+            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let resolver = CheckedResolver { environment };
+        let agent = ureq::Agent::with_parts(configuration, DefaultConnector::default(), resolver);
+        Self { environment, key, schedule, agent }
+    }
+
+    /// Signs and sends, once. Waits at most [`ATTEMPT_TIMEOUT`].
+    pub fn send(&self, parcel: &Parcel<'_>, now: Timestamp) -> Receipt {
+        let signed_at_s = now.as_ms().div_euclid(1000);
+        let signature =
+            signature_header(parcel.secrets, parcel.message_id, signed_at_s, parcel.body);
+        let answer = self.post(parcel, signed_at_s, &signature, now);
+        Receipt { signed_at_s, signature, answer }
+    }
+
+    fn post(
+        &self,
+        parcel: &Parcel<'_>,
+        signed_at_s: i64,
+        signature: &str,
+        now: Timestamp,
+    ) -> Result<Answer, &'static str> {
+        let timestamp = signed_at_s.to_string();
+        let mut request =
+            self.agent.post(parcel.target.as_str()).header("Content-Type", "application/json");
+        for (name, value) in
+            [("id", parcel.message_id), ("timestamp", &timestamp), ("signature", signature)]
+        {
+            request = request
+                .header(format!("webhook-{name}"), value)
+                .header(format!("svix-{name}"), value);
+        }
+        let mut response = request.send(parcel.body).map_err(|error| reason(&error))?;
+        let retry_after_ms = response
+            .headers()
+            .get("Retry-After")
+            .and_then(|it| it.to_str().ok())
+            .and_then(|it| retry_after_ms(it, now));
+        let status = response.status().as_u16();
+        let mut first_bytes = Vec::new();
+        let kept = u64::try_from(ANSWER_BYTES_KEPT).unwrap_or_default();
+        // The status is the answer; a body that breaks off does not undo it.
+        drop(response.body_mut().as_reader().take(kept).read_to_end(&mut first_bytes));
+        Ok(Answer { status, first_bytes, retry_after_ms })
+    }
+}
+
+/// Why no answer came, in words that name no address, certificate or cause inside.
+fn reason(error: &ureq::Error) -> &'static str {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "ureq's errors, not ours")]
+    match error {
+        ureq::Error::Other(it) if it.is::<ForbiddenAddress>() => "address_not_allowed",
+        ureq::Error::HostNotFound => "host_not_found",
+        ureq::Error::Timeout(ureq::Timeout::Resolve) => "host_not_found",
+        ureq::Error::Timeout(_) => "timeout",
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "tls_failed",
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) => "answer_unreadable",
+        ureq::Error::Io(io) => match io.kind() {
+            std::io::ErrorKind::ConnectionRefused => "connection_refused",
+            std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => "timeout",
+            _ if io.get_ref().is_some_and(|it| it.to_string().contains("lookup")) => {
+                "host_not_found"
+            }
+            // rustls reports what it refuses as an error inside an I/O error.
+            std::io::ErrorKind::InvalidData => "tls_failed",
+            _ => "connection_failed",
+        },
+        _ => "connection_failed",
+    }
+}
+
+/// Seconds, or an HTTP date.
+fn retry_after_ms(text: &str, now: Timestamp) -> Option<i64> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(i64::from(seconds).saturating_mul(1000));
+    }
+    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_millisecond();
+    Some(at.saturating_sub(now.as_ms()).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name may look public and resolve elsewhere: what is dialled is judged, not the URL.
+    #[test]
+    fn in_live_mode_a_private_address_is_not_dialled() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let attempt = |environment, url: &str| {
+            let schedule = Schedule { time_scale: 1 };
+            let outbox = Outbox::new(environment, WebhookKey::new([1; 32]), schedule);
+            let target = Target::parse(url, Environment::Test).unwrap();
+            let parcel = Parcel { target: &target, message_id: "m", body: b"{}", secrets: &[] };
+            outbox.send(&parcel, Timestamp::from_ms(0)).answer.unwrap_err()
+        };
+
+        for host in ["localhost", "127.0.0.1", "[::1]"] {
+            let url = format!("https://{host}:{port}/");
+            assert_eq!(attempt(Environment::Live, &url), "address_not_allowed", "{url}");
+        }
+
+        assert_eq!(attempt(Environment::Live, "https://169.254.169.254/"), "address_not_allowed");
+        assert!(listener.accept().is_err(), "nobody has even connected");
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = Timestamp::parse("2026-01-02T03:04:05Z").unwrap();
+
+        assert_eq!(retry_after_ms("120", now), Some(120_000));
+        assert_eq!(retry_after_ms(" Fri, 02 Jan 2026 03:05:05 GMT", now), Some(60_000));
+        assert_eq!(retry_after_ms("Fri, 02 Jan 2026 03:00:00 GMT", now), Some(0));
+        for unreadable in ["", "soon", "-5", "1.5", "99999999999999999999"] {
+            assert_eq!(retry_after_ms(unreadable, now), None, "{unreadable}");
+        }
+    }
+}

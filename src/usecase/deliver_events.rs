@@ -1,0 +1,358 @@
+//! What is due goes out: claim, sign, send, record.
+//!
+//! A claim is committed before anything is sent, and what came of it after; between the two no
+//! transaction is open. A crash anywhere loses nothing: the claim runs out, and the message goes out
+//! again under the same id. [`deliver_due`] does it once, in the caller's thread; [`Courier`] does it
+//! all the time, a thread for each attempt under way.
+//!
+//! A slow receiver delays nobody else: it has at most [`PLACES_PER_ENDPOINT`] attempts under way, and
+//! all endpoints that fail or dawdle have, together, at most [`SLOW_PLACES`] of the [`PLACES`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::domain::outgoing::{DeliveryStatus, Try};
+use crate::domain::timestamp::Timestamp;
+use crate::outbox::{Parcel, Receipt, Target};
+use crate::store::{Claim, DueEndpoint, NewAttempt, WebhookEndpoint};
+use crate::usecase::webhook_endpoints::secrets_in_force;
+use crate::usecase::{Appliance, Failure};
+
+/// Attempts under way at once.
+pub const PLACES: u32 = 64;
+/// Of these, those to endpoints whose last attempt failed or took longer than [`SLOW_MS`].
+pub const SLOW_PLACES: u32 = 32;
+/// Attempts under way at once to one endpoint.
+pub const PLACES_PER_ENDPOINT: u32 = 4;
+/// From here on a receiver counts as slow, in milliseconds.
+pub const SLOW_MS: i64 = 1000;
+/// How long a claim holds: four times as long as an attempt may take.
+const LEASE_MS: i64 = 60_000;
+/// How often the register is asked for what is due.
+const TICK: Duration = Duration::from_millis(100);
+/// How many ended approvals are told of in one commit.
+const EXPIRIES_PER_COMMIT: u32 = 256;
+
+/// Sends everything that is due now, one after the other; answers how many attempts that were.
+pub fn deliver_due(appliance: &Appliance) -> Result<u32, Failure> {
+    announce_expiries(appliance)?;
+    let mut attempts: u32 = 0;
+    loop {
+        // One at a time for each endpoint: the lease runs from the claim on.
+        let claims = claim(appliance, |_| 1)?;
+        if claims.is_empty() {
+            return Ok(attempts);
+        }
+        for it in &claims {
+            attempt(appliance, it)?;
+            attempts = attempts.saturating_add(1);
+        }
+    }
+}
+
+/// Tells of every approval that has ended by now.
+fn announce_expiries(appliance: &Appliance) -> Result<(), Failure> {
+    let now = (appliance.clock)();
+    while appliance.store.read(|register| register.has_due_expiry(now))? {
+        appliance.store.write(move |tx| {
+            tx.announce_expiries(EXPIRIES_PER_COMMIT, now).map_err(Failure::from)
+        })?;
+    }
+    Ok(())
+}
+
+/// Claims what is due, at each endpoint as many as `places` says.
+fn claim(
+    appliance: &Appliance,
+    mut places: impl FnMut(&DueEndpoint) -> u32,
+) -> Result<Vec<Claim>, Failure> {
+    let now = (appliance.clock)();
+    let wanted: Vec<(String, u32)> = appliance
+        .store
+        .read(|register| register.due_endpoints(now))?
+        .into_iter()
+        .map(|it| (places(&it), it.id))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, id)| (id, count))
+        .collect();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    appliance.store.write(move |tx| {
+        let mut claims = Vec::new();
+        for (id, count) in &wanted {
+            claims.extend(tx.claim_deliveries(id, *count, now.plus_ms(LEASE_MS), now)?);
+        }
+        Ok(claims)
+    })
+}
+
+/// Sends one claimed message and records what came of it.
+fn attempt(appliance: &Appliance, claim: &Claim) -> Result<(), Failure> {
+    let started_at = (appliance.clock)();
+    let receipt = send(appliance, claim, started_at);
+    let ended_at = (appliance.clock)();
+    let attempted = receipt.attempted();
+    let attempt = NewAttempt {
+        url: claim.endpoint.url.clone(),
+        signed_at_s: receipt.signed_at_s,
+        signature: receipt.signature,
+        answer: receipt.answer.map(|it| (it.status, it.first_bytes)),
+        started_at,
+        ended_at,
+    };
+    let (claim, schedule) = (claim.clone(), appliance.outbox.schedule);
+    let spread = claim.delivery_no.unsigned_abs();
+    appliance.store.write(move |tx| {
+        // Other attempts to it may have ended meanwhile, or its owner may have changed it.
+        let endpoint = tx.any_webhook_endpoint(&claim.endpoint.id)?;
+        let failing_since = endpoint.as_ref().and_then(|it| it.failing_since);
+        let number = claim.attempts.saturating_add(1);
+        let verdict = schedule.judge(Try { attempted, number, spread, ended_at }, failing_since);
+        tx.record_attempt(&claim, &attempt, &verdict)?;
+        if let Some(endpoint) = endpoint.filter(|it| verdict.disables && !it.disabled) {
+            tracing::warn!(endpoint = endpoint.id, "a webhook endpoint failed too long: disabled");
+            tx.update_webhook_endpoint(&WebhookEndpoint {
+                disabled: true,
+                failing_since: verdict.failing_since,
+                updated_at: ended_at.max(endpoint.updated_at),
+                ..endpoint
+            })?;
+        }
+        if verdict.status == DeliveryStatus::Failed {
+            tracing::warn!(message = claim.message_id, "a webhook was given up");
+        }
+        Ok(())
+    })
+}
+
+fn send(appliance: &Appliance, claim: &Claim, now: Timestamp) -> Receipt {
+    let outbox = &appliance.outbox;
+    let unsent = |why| Receipt {
+        signed_at_s: now.as_ms().div_euclid(1000),
+        signature: String::new(),
+        answer: Err(why),
+    };
+    let Some(secrets) = secrets_in_force(outbox, &claim.endpoint, now) else {
+        tracing::error!(
+            endpoint = claim.endpoint.id,
+            "the webhook key is not the one of this endpoint's secret: put the key file back, or \
+             rotate the secret"
+        );
+        return unsent("webhook_key_changed");
+    };
+    // A register that went from test to live would hold URLs of test; the rule of today decides.
+    let Ok(target) = Target::parse(&claim.endpoint.url, outbox.environment) else {
+        return unsent("address_not_allowed");
+    };
+    let parcel = Parcel {
+        target: &target,
+        message_id: &claim.message_id,
+        body: &claim.body,
+        secrets: &secrets,
+    };
+    outbox.send(&parcel, now)
+}
+
+/// The background work: sends what is due until it is stopped.
+#[derive(Debug)]
+pub struct Courier {
+    events: Sender<News>,
+    thread: JoinHandle<()>,
+}
+
+/// What the courier's thread is told.
+enum News {
+    Ended(Place),
+    Stop { grace: Duration },
+}
+
+impl Courier {
+    /// Begins.
+    pub fn start(appliance: Arc<Appliance>) -> std::io::Result<Self> {
+        let (events, news) = channel();
+        let ended = events.clone();
+        let thread = std::thread::Builder::new()
+            .name("courier".to_owned())
+            .spawn(move || run(&appliance, &news, &ended))?;
+        Ok(Self { events, thread })
+    }
+
+    /// Takes nothing more on, and waits for the attempts under way as long as one of them ends within
+    /// `grace` after the other. What is cut off is sent again after the next start.
+    pub fn stop(self, grace: Duration) {
+        drop(self.events.send(News::Stop { grace }));
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that sends webhooks had panicked");
+        }
+    }
+}
+
+fn run(appliance: &Arc<Appliance>, news: &Receiver<News>, ended: &Sender<News>) {
+    let mut places = Places::default();
+    let mut patience = Duration::ZERO;
+    loop {
+        match news.recv_timeout(TICK) {
+            Ok(News::Ended(place)) => places.give_back(&place),
+            Ok(News::Stop { grace }) => {
+                patience = grace;
+                break;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if let Err(error) = turn(appliance, &mut places, ended) {
+            tracing::error!(%error, "webhooks that are due were not taken on; trying again");
+        }
+    }
+    while places.taken > 0 {
+        match news.recv_timeout(patience) {
+            Ok(News::Ended(place)) => places.give_back(&place),
+            Ok(News::Stop { .. }) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// One look at what is due.
+fn turn(
+    appliance: &Arc<Appliance>,
+    places: &mut Places,
+    ended: &Sender<News>,
+) -> Result<(), Failure> {
+    announce_expiries(appliance)?;
+    let mut speeds = BTreeMap::new();
+    let mut left = places.clone();
+    let claims = claim(appliance, |endpoint| {
+        let speed = Speed::of(endpoint);
+        speeds.insert(endpoint.id.clone(), speed);
+        left.take_all(&endpoint.id, speed)
+    })?;
+    for claim in claims {
+        let speed = speeds.get(&claim.endpoint.id).copied().unwrap_or(Speed::Slow);
+        let place = places.take(&claim.endpoint.id, speed);
+        let (appliance, sender, kept) = (Arc::clone(appliance), ended.clone(), place.clone());
+        let spawned = std::thread::Builder::new().name("webhook".to_owned()).spawn(move || {
+            // Given back also when the attempt panics.
+            let _end = EndOfPlace { place: Some(place), sender };
+            if let Err(error) = attempt(&appliance, &claim) {
+                tracing::error!(%error, "a webhook's outcome was not recorded; it is sent again");
+            }
+        });
+        if spawned.is_err() {
+            // The claim runs out by itself.
+            places.give_back(&kept);
+        }
+    }
+    Ok(())
+}
+
+/// Whether an endpoint keeps up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speed {
+    Quick,
+    Slow,
+}
+
+impl Speed {
+    fn of(endpoint: &DueEndpoint) -> Self {
+        if endpoint.is_failing || endpoint.took_ms > SLOW_MS { Self::Slow } else { Self::Quick }
+    }
+}
+
+/// An attempt's place among those under way.
+#[derive(Clone, Debug)]
+struct Place {
+    endpoint_id: String,
+    speed: Speed,
+}
+
+/// Says that a place is free again, when dropped.
+struct EndOfPlace {
+    place: Option<Place>,
+    sender: Sender<News>,
+}
+
+impl Drop for EndOfPlace {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            drop(self.sender.send(News::Ended(place)));
+        }
+    }
+}
+
+/// The places that are taken.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    taken: u32,
+    slow: u32,
+    by_endpoint: BTreeMap<String, u32>,
+}
+
+impl Places {
+    /// How many more attempts an endpoint may have; takes them.
+    fn take_all(&mut self, endpoint_id: &str, speed: Speed) -> u32 {
+        let own = self.by_endpoint.get(endpoint_id).copied().unwrap_or(0);
+        let mut free =
+            PLACES_PER_ENDPOINT.saturating_sub(own).min(PLACES.saturating_sub(self.taken));
+        if speed == Speed::Slow {
+            free = free.min(SLOW_PLACES.saturating_sub(self.slow));
+        }
+        for _ in 0..free {
+            self.take(endpoint_id, speed);
+        }
+        free
+    }
+
+    fn take(&mut self, endpoint_id: &str, speed: Speed) -> Place {
+        self.taken = self.taken.saturating_add(1);
+        if speed == Speed::Slow {
+            self.slow = self.slow.saturating_add(1);
+        }
+        let own = self.by_endpoint.entry(endpoint_id.to_owned()).or_default();
+        *own = own.saturating_add(1);
+        Place { endpoint_id: endpoint_id.to_owned(), speed }
+    }
+
+    fn give_back(&mut self, place: &Place) {
+        self.taken = self.taken.saturating_sub(1);
+        if place.speed == Speed::Slow {
+            self.slow = self.slow.saturating_sub(1);
+        }
+        if let Some(own) = self.by_endpoint.get_mut(&place.endpoint_id) {
+            *own = own.saturating_sub(1);
+        }
+        self.by_endpoint.retain(|_, own| *own > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_endpoint_has_few_places_and_all_slow_ones_together_half() {
+        let mut places = Places::default();
+
+        let slow: u32 = (0..100).map(|it| places.take_all(&format!("s{it}"), Speed::Slow)).sum();
+        let quick = places.take_all("q", Speed::Quick);
+
+        assert_eq!((slow, quick), (SLOW_PLACES, PLACES_PER_ENDPOINT));
+        assert_eq!(places.take_all("q", Speed::Quick), 0);
+        let more: u32 = (0..100).map(|it| places.take_all(&format!("m{it}"), Speed::Quick)).sum();
+        assert_eq!(slow + quick + more, PLACES);
+    }
+
+    #[test]
+    fn a_place_that_is_given_back_is_free_again() {
+        let mut places = Places::default();
+        let place = places.take("s", Speed::Slow);
+
+        places.give_back(&place);
+
+        assert_eq!((places.taken, places.slow, places.by_endpoint.len()), (0, 0, 0));
+    }
+}

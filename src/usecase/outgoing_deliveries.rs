@@ -1,0 +1,112 @@
+//! The log of what was sent to an endpoint; sending again; a test.
+
+use crate::domain::organization::OrganizationId;
+use crate::domain::outgoing::DeliveryStatus;
+use crate::domain::timestamp::Timestamp;
+use crate::store::{DeliveryFilter, OutgoingDelivery, Tx, WebhookEndpoint};
+use crate::usecase::authorizations::{Page, page};
+use crate::usecase::webhook_endpoints::webhook_endpoint;
+use crate::usecase::{Appliance, Failure};
+
+/// The most deliveries of one range: bounds what one request makes the register and a receiver do.
+pub const RESEND_MAX: u32 = 10_000;
+
+/// Deliveries by the time at which their events were written.
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    /// From here on.
+    pub since: Timestamp,
+    /// Before this; `None`: until now, now included.
+    pub until: Option<Timestamp>,
+    /// Only those that stand so; `None`: all of them, delivered ones too.
+    pub status: Option<DeliveryStatus>,
+}
+
+/// A page of an endpoint's deliveries, newest first.
+pub fn list_deliveries(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    endpoint_id: &str,
+    filter: &DeliveryFilter,
+) -> Result<Page<OutgoingDelivery>, Failure> {
+    webhook_endpoint(appliance, owner, endpoint_id)?;
+    let one_more = DeliveryFilter { limit: filter.limit.saturating_add(1), ..filter.clone() };
+    let rows =
+        appliance.store.read(|register| register.outgoing_deliveries(endpoint_id, &one_more))?;
+    Ok(page(rows, filter.limit))
+}
+
+/// One delivery.
+pub fn show_delivery(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    endpoint_id: &str,
+    no: i64,
+) -> Result<OutgoingDelivery, Failure> {
+    webhook_endpoint(appliance, owner, endpoint_id)?;
+    appliance
+        .store
+        .read(|register| register.outgoing_delivery(endpoint_id, no))?
+        .ok_or(Failure::WebhookDeliveryNotFound)
+}
+
+/// Lets a delivery begin its schedule anew, now, whatever came of it before; under the same message
+/// id, so that a receiver that has it can tell.
+pub fn resend_delivery(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    endpoint_id: &str,
+    no: i64,
+) -> Result<OutgoingDelivery, Failure> {
+    let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
+    appliance.store.write(move |tx| {
+        enabled(tx, &owner, &id)?;
+        tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)?;
+        tx.resend_delivery(no, now)?;
+        tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)
+    })
+}
+
+/// As [`resend_delivery`], for a range; answers how many they are. All of them, or none if they are
+/// more than [`RESEND_MAX`].
+pub fn resend_range(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    endpoint_id: &str,
+    range: Range,
+) -> Result<u32, Failure> {
+    let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
+    appliance.store.write(move |tx| {
+        enabled(tx, &owner, &id)?;
+        let span = (range.since, range.until.unwrap_or_else(|| now.plus_ms(1)));
+        let one_more = RESEND_MAX.saturating_add(1);
+        let count = tx.count_outgoing_deliveries(&id, span, range.status, one_more)?;
+        if count > RESEND_MAX {
+            return Err(Failure::Invalid(format!(
+                "the range has more than {RESEND_MAX} deliveries: resend it in parts"
+            )));
+        }
+        tx.resend_deliveries(&id, span, range.status, now)?;
+        Ok(count)
+    })
+}
+
+/// Sends a test event to one endpoint, whatever types it takes, the way of every other event.
+pub fn send_test(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    endpoint_id: &str,
+) -> Result<OutgoingDelivery, Failure> {
+    let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
+    appliance.store.write(move |tx| {
+        enabled(tx, &owner, &id)?;
+        let no = tx.announce_test(&owner, &id, now)?;
+        tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)
+    })
+}
+
+/// The endpoint, if anything may be sent there.
+fn enabled(tx: &Tx<'_>, owner: &OrganizationId, id: &str) -> Result<WebhookEndpoint, Failure> {
+    let endpoint = tx.webhook_endpoint(owner, id)?.ok_or(Failure::WebhookEndpointNotFound)?;
+    if endpoint.disabled { Err(Failure::WebhookEndpointDisabled) } else { Ok(endpoint) }
+}

@@ -1,0 +1,253 @@
+//! Webhook endpoints: made, changed, deleted; their secrets told and rotated.
+//!
+//! An endpoint belongs to the organization whose key made it, and to nobody on whose behalf that
+//! organization acts.
+
+use crate::domain::organization::OrganizationId;
+use crate::domain::outgoing::EventType;
+use crate::domain::timestamp::Timestamp;
+use crate::outbox::{Outbox, Salt, Secret, Target};
+use crate::store::{Salts, WebhookEndpoint};
+use crate::usecase::authorizations::{Page, page};
+use crate::usecase::{Also, Appliance, Failure};
+
+/// The most endpoints of an organization: bounds what one of its events costs everybody.
+pub const ENDPOINTS_MAX: u32 = 20;
+/// The most characters of a description.
+pub const DESCRIPTION_CHARACTERS_MAX: usize = 200;
+/// How long after a rotation the secret before it counts as well.
+pub const ROTATION_OVERLAP_MS: i64 = 24 * 3_600_000;
+
+/// What an endpoint is to be.
+#[derive(Clone, Debug)]
+pub struct NewWebhookEndpoint {
+    /// Where events are sent.
+    pub url: String,
+    /// The owner's own words.
+    pub description: Option<String>,
+    /// What is sent; empty: everything.
+    pub event_types: Vec<EventType>,
+}
+
+/// What is to be changed; `None`: left as it is.
+#[derive(Clone, Debug, Default)]
+pub struct WebhookEndpointChange {
+    /// Where events are sent.
+    pub url: Option<String>,
+    /// The owner's own words; empty ones take them away.
+    pub description: Option<String>,
+    /// What is sent; empty: everything.
+    pub event_types: Option<Vec<EventType>>,
+    /// Whether nothing is sent. What happens while an endpoint is disabled is logged as SKIPPED, and
+    /// a resend brings it.
+    pub disabled: Option<bool>,
+}
+
+/// An endpoint's secret, and until when the one before it counts.
+#[derive(Clone, Debug)]
+pub struct SecretInForce {
+    /// The secret that messages are signed with.
+    pub secret: Secret,
+    /// Until then they bear the former one's signature as well.
+    pub previous_until: Option<Timestamp>,
+}
+
+/// Makes an endpoint, and `also` something else in the same commit.
+pub fn create_webhook_endpoint(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    new: NewWebhookEndpoint,
+    also: Also<WebhookEndpoint>,
+) -> Result<WebhookEndpoint, Failure> {
+    let id = new_endpoint_id()?;
+    let now = (appliance.clock)();
+    let endpoint = WebhookEndpoint {
+        salts: fresh_salts(&appliance.outbox, &id)?,
+        id,
+        organization: owner.clone(),
+        url: checked_url(appliance, &new.url)?,
+        description: new.description.map(|it| checked_description(&it)).transpose()?.flatten(),
+        disabled: false,
+        event_types: new.event_types,
+        failing_since: None,
+        created_at: now,
+        updated_at: now,
+    };
+    appliance.store.write(move |tx| {
+        tx.organization(&endpoint.organization)?.ok_or(Failure::OrganizationNotFound)?;
+        let others = tx.webhook_endpoints(Some(&endpoint.organization), None, ENDPOINTS_MAX)?;
+        if u32::try_from(others.len()).unwrap_or(u32::MAX) >= ENDPOINTS_MAX {
+            return Err(Failure::WebhookEndpointLimit);
+        }
+        tx.insert_webhook_endpoint(&endpoint)?;
+        also(tx, &endpoint)?;
+        Ok(endpoint)
+    })
+}
+
+/// One endpoint.
+pub fn webhook_endpoint(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    id: &str,
+) -> Result<WebhookEndpoint, Failure> {
+    appliance
+        .store
+        .read(|register| register.webhook_endpoint(owner, id))?
+        .ok_or(Failure::WebhookEndpointNotFound)
+}
+
+/// A page of endpoints, newest first. `after` is the id of the last one seen.
+pub fn list_webhook_endpoints(
+    appliance: &Appliance,
+    owner: Option<&OrganizationId>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Page<WebhookEndpoint>, Failure> {
+    let rows = appliance
+        .store
+        .read(|register| register.webhook_endpoints(owner, after, limit.saturating_add(1)))?;
+    Ok(page(rows, limit))
+}
+
+/// Changes an endpoint. Enabling one that was disabled forgives its failures.
+pub fn change_webhook_endpoint(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    id: &str,
+    change: WebhookEndpointChange,
+) -> Result<WebhookEndpoint, Failure> {
+    let url = change.url.map(|it| checked_url(appliance, &it)).transpose()?;
+    let is_described = change.description.is_some();
+    let description = change.description.map(|it| checked_description(&it)).transpose()?.flatten();
+    let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
+    appliance.store.write(move |tx| {
+        let before = tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
+        let disabled = change.disabled.unwrap_or(before.disabled);
+        let is_enabled_again = before.disabled && !disabled;
+        let after = WebhookEndpoint {
+            url: url.unwrap_or_else(|| before.url.clone()),
+            description: if is_described { description } else { before.description.clone() },
+            event_types: change.event_types.unwrap_or_else(|| before.event_types.clone()),
+            disabled,
+            failing_since: before.failing_since.filter(|_| !is_enabled_again),
+            ..before.clone()
+        };
+        if after == before {
+            return Ok(before);
+        }
+        let after = WebhookEndpoint { updated_at: now.max(before.updated_at), ..after };
+        tx.update_webhook_endpoint(&after)?;
+        Ok(after)
+    })
+}
+
+/// Deletes an endpoint. What was waiting for it is not sent; the log of what was stays in the
+/// register, for the operator.
+pub fn delete_webhook_endpoint(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    id: &str,
+) -> Result<(), Failure> {
+    let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
+    appliance.store.write(move |tx| {
+        tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
+        Ok(tx.delete_webhook_endpoint(&id, now)?)
+    })
+}
+
+/// An endpoint's secret.
+pub fn webhook_secret(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    id: &str,
+) -> Result<SecretInForce, Failure> {
+    let endpoint = webhook_endpoint(appliance, owner, id)?;
+    let now = (appliance.clock)();
+    let secret =
+        secret_in_force(&appliance.outbox, &endpoint).ok_or(Failure::WebhookSecretUnavailable)?;
+    let previous_until = endpoint.salts.previous.map(|(_, until)| until).filter(|it| *it > now);
+    Ok(SecretInForce { secret, previous_until })
+}
+
+/// Gives an endpoint a new secret. The one before it counts for [`ROTATION_OVERLAP_MS`] more; one
+/// before that, from now on no longer. `also` belongs into the same commit.
+pub fn rotate_webhook_secret(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    id: &str,
+    also: Also<WebhookEndpoint>,
+) -> Result<WebhookEndpoint, Failure> {
+    let fresh = fresh_salts(&appliance.outbox, id)?;
+    let known = webhook_endpoint(appliance, owner, id)?;
+    // Under another webhook key the former secret cannot be derived, so it cannot overlap.
+    let overlaps = secret_in_force(&appliance.outbox, &known).is_some();
+    let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
+    appliance.store.write(move |tx| {
+        let before = tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
+        let previous = overlaps.then(|| (before.salts.current, now.plus_ms(ROTATION_OVERLAP_MS)));
+        let after = WebhookEndpoint {
+            salts: Salts { previous, ..fresh },
+            updated_at: now.max(before.updated_at),
+            ..before
+        };
+        tx.update_webhook_endpoint(&after)?;
+        also(tx, &after)?;
+        Ok(after)
+    })
+}
+
+/// The secrets whose signatures a message bears now, the newest first; `None`: the webhook key is
+/// not the one that they were derived from.
+pub(super) fn secrets_in_force(
+    outbox: &Outbox,
+    endpoint: &WebhookEndpoint,
+    now: Timestamp,
+) -> Option<Vec<Secret>> {
+    let current = secret_in_force(outbox, endpoint)?;
+    let previous = endpoint
+        .salts
+        .previous
+        .filter(|(_, until)| *until > now)
+        .map(|(salt, _)| outbox.key.secret(&endpoint.id, &salt));
+    Some(std::iter::once(current).chain(previous).collect())
+}
+
+fn secret_in_force(outbox: &Outbox, endpoint: &WebhookEndpoint) -> Option<Secret> {
+    let secret = outbox.key.secret(&endpoint.id, &endpoint.salts.current);
+    (secret.check() == endpoint.salts.check).then_some(secret)
+}
+
+fn fresh_salts(outbox: &Outbox, endpoint_id: &str) -> Result<Salts, Failure> {
+    let mut current: Salt = [0; 16];
+    getrandom::fill(&mut current).map_err(|_os| Failure::NoRandomness)?;
+    let check = outbox.key.secret(endpoint_id, &current).check();
+    Ok(Salts { current, check, previous: None })
+}
+
+fn new_endpoint_id() -> Result<String, Failure> {
+    let mut bytes = [0_u8; 12];
+    getrandom::fill(&mut bytes).map_err(|_os| Failure::NoRandomness)?;
+    let mut id = "ep_".to_owned();
+    for digit in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        id.extend(char::from_digit(u32::from(digit), 16));
+    }
+    Ok(id)
+}
+
+fn checked_url(appliance: &Appliance, text: &str) -> Result<String, Failure> {
+    Target::parse(text, appliance.outbox.environment)
+        .map(|it| it.as_str().to_owned())
+        .map_err(|error| Failure::Invalid(format!("the field `url` is refused: {error}")))
+}
+
+fn checked_description(text: &str) -> Result<Option<String>, Failure> {
+    let text = text.trim();
+    if text.chars().count() > DESCRIPTION_CHARACTERS_MAX || text.chars().any(char::is_control) {
+        return Err(Failure::Invalid(format!(
+            "the field `description` has at most {DESCRIPTION_CHARACTERS_MAX} characters and no \
+             control characters"
+        )));
+    }
+    Ok(Some(text.to_owned()).filter(|it| !it.is_empty()))
+}
