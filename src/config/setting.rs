@@ -101,7 +101,7 @@ pub(super) static PROVIDER_PERMITS: Setting =
 pub(super) static WEBHOOK_TIME_SCALE: Setting = Setting::open(
     "webhook-time-scale",
     Some("1"),
-    "Divides the delays between attempts to a webhook endpoint, to watch a day go by in a minute",
+    "Divides the delays between attempts to a webhook endpoint, for trying out",
 )
 .accepts("1 to 100000");
 pub(super) static CONNECTIONS_MAX: Setting =
