@@ -75,6 +75,8 @@ CREATE TABLE gate_refusal (
   refused_at_ms  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX gate_refusal_by_age ON gate_refusal (refused_at_ms);
+
 -- A Sumsub applicant that belongs to an organization. Which one is current is in verification.
 CREATE TABLE applicant (
   applicant_id      TEXT    PRIMARY KEY,      -- Sumsub's id, 24 hex

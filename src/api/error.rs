@@ -257,7 +257,7 @@ fn of_refusal(refusal: Refusal) -> (u16, &'static str, String) {
         Refusal::Malformed => (400, "validation_error", "This is not a well-formed HTTP request."),
         Refusal::Timeout => (408, "request_timeout", "The request did not arrive in time."),
         Refusal::BodyTooLarge => {
-            (413, "payload_too_large", "The body is larger than this path takes (64 KiB).")
+            (413, "payload_too_large", "The body is larger than this path takes.")
         }
         Refusal::TargetTooLong => (414, "validation_error", "The path and query are too long."),
         Refusal::HeadTooLarge => {

@@ -52,7 +52,7 @@ enum Place {
 
 /// Answers a request that bears an Idempotency-Key.
 pub(super) fn answer_once(call: &Call<'_>) -> Result<Response, ApiError> {
-    let owner = call.key_owner()?;
+    let (owner, used) = call.owner_and_key()?;
     let mut keys = call.request.header_values("idempotency-key");
     let key = keys.next().unwrap_or_default();
     if !(1..=KEY_CHARACTERS_MAX).contains(&key.chars().count()) || keys.next().is_some() {
@@ -67,6 +67,9 @@ pub(super) fn answer_once(call: &Call<'_>) -> Result<Response, ApiError> {
         key.as_bytes(),
         call.request.method.as_bytes(),
         call.request.path().as_bytes(),
+        // An answer with an API key in it is no answer for a key that may make none.
+        if call.request.path().starts_with("/v1/api-keys") { used.scopes.as_str() } else { "" }
+            .as_bytes(),
     ]);
     let query = call.request.query().unwrap_or_default();
     let request = digest(&[query.as_bytes(), &call.request.body]);

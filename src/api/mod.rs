@@ -342,6 +342,10 @@ impl Call<'_> {
                 }
                 Err(Failure::AuthorizationRequired(refusal).into())
             }
+            Err(Failure::OrganizationNotFound) => {
+                self.admitted(authenticate(self.appliance, key, None, purpose, now)?)?;
+                Err(Failure::OrganizationNotFound.into())
+            }
             Err(failure) => Err(failure.into()),
         }
     }

@@ -58,7 +58,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
         listen(listener, limits(config), api_settings(config), Arc::clone(&appliance))?;
     let metrics =
         config.metrics_listen.map(|it| listen_for_metrics(it, api, &clock)).transpose()?;
-    let courier = Courier::start(appliance)?;
+    let courier = Courier::start(Arc::clone(&appliance))?;
     tell(&format!(
         "countersign serves http://{} ({} environment, register {})",
         server.address(),
@@ -67,6 +67,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     ));
     signals.wait();
     tracing::info!("stopping");
+    appliance.store.changes().end_waits();
     server.stop(GRACE);
     courier.stop(GRACE);
     if let Some(metrics) = metrics {

@@ -132,7 +132,14 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits, request: &mut Request) -> Res
     meaning.judge(if version >= (1, 1) { Version::Http11 } else { Version::Http10 })
 }
 
+/// The most bytes that a header's place keeps for the next request: many places that once held long
+/// values would add up on every connection.
+const PLACE_BYTES_KEPT: usize = 512;
+
 fn set(kept: &mut String, text: &str) {
+    if kept.capacity() > PLACE_BYTES_KEPT {
+        *kept = String::new();
+    }
     kept.clear();
     kept.push_str(text);
 }

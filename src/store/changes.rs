@@ -5,6 +5,7 @@
 //! no connection: it sleeps on its organization's own signal, and reads again when woken.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use crate::domain::organization::OrganizationId;
 pub struct Changes {
     waited_for: Mutex<HashMap<OrganizationId, (usize, Arc<Signal>)>>,
     closed: Signal,
+    /// Set for good when nobody is to wait any longer.
+    ended: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -92,6 +95,12 @@ impl Changes {
         }
     }
 
+    /// Ends every wait, now and later: the server stops.
+    pub fn end_waits(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.wake_all();
+    }
+
     /// Ends the ticker of [`super::Store::notice_other_processes`].
     pub(super) fn close(&self) {
         self.closed.give();
@@ -114,6 +123,9 @@ impl Watch<'_> {
     /// that the watch was made for is over. `at_most` ending counts as a change: the caller knows
     /// of an instant at which what it read is over.
     pub fn wait(&mut self, at_most: Option<Duration>) -> Woken {
+        if self.changes.ended.load(Ordering::SeqCst) {
+            return Woken::Over;
+        }
         let left = self.until.saturating_duration_since(monotonic_now());
         let pause = at_most.map_or(left, |it| it.min(left));
         let turn = locked(&self.signal.turn);
@@ -124,7 +136,13 @@ impl Watch<'_> {
             .wait_timeout_while(turn, pause, |turn| *turn == seen)
             .unwrap_or_else(PoisonError::into_inner);
         self.seen = *turn;
-        if timeout.timed_out() && pause == left { Woken::Over } else { Woken::Change }
+        drop(turn);
+        let is_over = timeout.timed_out() && pause == left;
+        if is_over || self.changes.ended.load(Ordering::SeqCst) {
+            Woken::Over
+        } else {
+            Woken::Change
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{Reader, StoreError, Tx};
 
+/// How long a refusal can be found: 30 days.
+const KEPT_MS: i64 = 30 * 86_400_000;
+
 /// A refused call.
 #[derive(Clone, Debug)]
 pub struct GateRefusal {
@@ -50,6 +53,13 @@ impl Reader<'_> {
 impl Tx<'_> {
     /// Keeps a refusal.
     pub fn insert_gate_refusal(&self, it: &GateRefusal) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "DELETE FROM gate_refusal WHERE request_id IN
+                   (SELECT request_id FROM gate_refusal
+                    WHERE refused_at_ms < :before ORDER BY refused_at_ms LIMIT 8)",
+            )?
+            .execute(named_params! {":before": it.refused_at.as_ms().saturating_sub(KEPT_MS)})?;
         self.connection
             .prepare_cached(
                 "INSERT OR IGNORE INTO gate_refusal

@@ -65,6 +65,8 @@ const READERS: usize = 4;
 
 /// How often commits of other processes are looked for. One look costs a microsecond.
 const OTHER_PROCESSES_EVERY: Duration = Duration::from_millis(100);
+/// How long a statement waits for another process's transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Up to this size a file is checked page by page when it is opened; a larger one would make every
 /// start wait, and is checked where it is used.
 const CHECKED_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -434,9 +436,9 @@ fn open_connection(path: &Path, flags: OpenFlags) -> Result<Connection, StoreErr
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_prepared_statement_cache_capacity(64);
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.execute_batch(
-        "PRAGMA busy_timeout = 5000;
-         PRAGMA foreign_keys = ON;
+        "PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;",
     )?;

@@ -147,10 +147,17 @@ impl Tx<'_> {
             .ok_or(StoreError::Corrupt("organization without verification"))?;
         let mut facts: Vec<Fact> = self.facts(of)?.into_iter().map(|it| it.fact).collect();
         let known_at = facts.iter().map(|it| it.known_at).max().map_or(now, |last| last.max(now));
+        // Whoever acts here has seen all that is known, also what Sumsub's clock dates ahead of ours:
+        // a fact of our own stands behind it.
+        let own_at = facts
+            .iter()
+            .filter(|it| it.event.is_provider())
+            .map(|it| it.happened_at.plus_ms(1))
+            .fold(known_at, Timestamp::max);
         let fact = Fact {
             sequence: 0,
             event: new.event,
-            happened_at: if new.event.is_provider() { new.happened_at } else { known_at },
+            happened_at: if new.event.is_provider() { new.happened_at } else { own_at },
             known_at,
             applicant_id: new.applicant_id.clone(),
             begun_at: new.begun_at,

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use crate::domain::organization::OrganizationId;
 use crate::store::changes::Changes;
-use crate::store::{StoreError, Tx};
+use crate::store::{BUSY_TIMEOUT, StoreError, Tx};
 
 /// How many writes may wait; more are told to come back.
 const QUEUE_MAX: usize = 1024;
@@ -183,11 +183,14 @@ fn write_batches(
 }
 
 /// Readers of this or another process may hold the log back; then the next turn folds it.
+/// It does not wait for them: writes would wait with it.
 fn checkpoint(connection: &Connection) {
-    let folded =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-    if let Err(error) = folded {
+    let folded = connection.busy_timeout(Duration::ZERO).and_then(|()| {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+    });
+    if let Err(error) = folded.and_then(|_| connection.busy_timeout(BUSY_TIMEOUT)) {
         tracing::warn!(%error, "the write-ahead log was not folded into the register");
+        connection.busy_timeout(BUSY_TIMEOUT).unwrap_or_default();
     }
 }
 

@@ -77,6 +77,11 @@ pub struct Applicant {
     pub id: String,
     /// Its externalUserId: our organization id, or another one after an import.
     pub external_user_id: String,
+    /// When Sumsub made it.
+    pub created_at: Option<Timestamp>,
+    /// Whether Sumsub has closed it with GREEN or a final RED: nothing can be handed in until it is
+    /// reset.
+    pub is_settled: bool,
 }
 
 /// A token that lets a browser act for one applicant. Never printed.
@@ -298,6 +303,25 @@ impl Client {
                 _ => Err(SumsubError::Applicant("Sumsub answered with another one".to_owned())),
             },
             404 => Ok(None),
+            _ => Err(answer.problem().in_general()),
+        }
+    }
+
+    /// Opens a closed applicant for a new submission: its documents no longer count, and Sumsub says
+    /// `applicantReset`. Whether Sumsub resets a finally rejected applicant is not documented; it says
+    /// so by its answer.
+    pub fn reset(&self, applicant_id: &str) -> Result<(), SumsubError> {
+        let answer = self.send(&Call {
+            method: "POST",
+            target: format!("/resources/applicants/{}/reset", escape(applicant_id)),
+            body: None,
+            repeat: Repeat::Safe,
+        })?;
+        match answer.status {
+            200 | 201 => Ok(()),
+            404 | 409 => {
+                Err(SumsubError::Applicant("Sumsub does not let it begin anew".to_owned()))
+            }
             _ => Err(answer.problem().in_general()),
         }
     }

@@ -15,10 +15,30 @@ use crate::sumsub::{Applicant, SumsubError};
 const WORD_BYTES_MAX: usize = 256;
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ApplicantBody {
     id: String,
-    #[serde(rename = "externalUserId")]
     external_user_id: String,
+    created_at: Option<String>,
+    review: Option<ReviewBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReviewBody {
+    review_status: Option<String>,
+    review_result: Option<Value>,
+}
+
+impl ReviewBody {
+    fn is_settled(&self) -> bool {
+        let word = |name: &str| self.review_result.as_ref()?.get(name)?.as_str();
+        self.review_status.as_deref() == Some("completed")
+            && matches!(
+                verdict_of(word("reviewAnswer"), word("reviewRejectType")),
+                Some(Event::ProviderApproved | Event::ProviderRejected)
+            )
+    }
 }
 
 /// Reads an applicant.
@@ -27,7 +47,12 @@ pub fn applicant(body: &[u8]) -> Result<Applicant, SumsubError> {
     if it.id.is_empty() || it.id.len() > WORD_BYTES_MAX {
         return Err(SumsubError::Unreadable("applicant id".to_owned()));
     }
-    Ok(Applicant { id: it.id, external_user_id: it.external_user_id })
+    Ok(Applicant {
+        id: it.id,
+        external_user_id: it.external_user_id,
+        created_at: it.created_at.as_deref().and_then(instant),
+        is_settled: it.review.is_some_and(|it| it.is_settled()),
+    })
 }
 
 #[derive(Deserialize)]

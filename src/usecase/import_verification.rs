@@ -10,8 +10,9 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::authorization::Acting;
-use crate::domain::fold::Standing;
+use crate::domain::fold::{CLOCK_SKEW_MS, Standing};
 use crate::domain::organization::{OrganizationId, OrganizationType};
+use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Status, Step, step};
 use crate::store::{Cause, ImportAttempt, Recorded, StoreError};
 use crate::sumsub::{Applicant, ImportAnswer, SumsubError};
@@ -82,7 +83,7 @@ pub fn import_verification_and(
         ImportAttempt::Resumed { begun_at } => begun_at,
     };
 
-    let answer = ask_sumsub(appliance, &subject, token, attempt);
+    let answer = ask_sumsub(appliance, &subject, token, (&sha256, attempt, begun_at));
     drop(permit);
 
     let clock = Arc::clone(&appliance.clock);
@@ -140,42 +141,59 @@ fn is_final(failure: &Failure) -> bool {
     matches!(failure, Failure::ShareTokenInvalid(_))
 }
 
+/// The external ids that an import may give its applicant: ours, and, where a session has taken that
+/// one, another that only this token leads to.
+fn external_ids(subject: &OrganizationId, sha256: &[u8; 32]) -> [String; 2] {
+    let of_token =
+        sha256.iter().take(8).fold(format!("{subject}-"), |id, byte| format!("{id}{byte:02x}"));
+    [subject.as_str().to_owned(), of_token]
+}
+
 fn ask_sumsub(
     appliance: &Appliance,
     subject: &OrganizationId,
     token: &ShareToken,
-    attempt: ImportAttempt,
+    (sha256, attempt, begun_at): (&[u8; 32], ImportAttempt, Timestamp),
 ) -> Result<Applicant, Failure> {
     let (sumsub, mode) = (&appliance.sumsub, appliance.rules.import_mode);
-    let mut answer = sumsub.import(mode, &token.0, Some(subject.as_str()));
+    let ids = external_ids(subject, sha256);
+    let [own, of_token] = &ids;
+    let mut answer = sumsub.import(mode, &token.0, Some(own));
     if let Ok(ImportAnswer::ExternalIdTaken) = answer {
-        // A session has made an applicant of that id before: the linked one gets an id of Sumsub's.
-        answer = sumsub.import(mode, &token.0, None);
+        answer = sumsub.import(mode, &token.0, Some(of_token));
     }
+    let lost = || lost_applicant(appliance, &ids, begun_at);
     match answer {
         Ok(ImportAnswer::Imported(applicant)) => Ok(applicant),
-        Ok(ImportAnswer::ExternalIdTaken) => {
-            Err(SumsubError::Unreadable("conflict without an external id".to_owned()).into())
-        }
+        // Both are taken: the second one can only be by an import of this very token.
+        Ok(ImportAnswer::ExternalIdTaken) => lost()?.ok_or_else(|| {
+            SumsubError::Unreadable("conflict without an applicant".to_owned()).into()
+        }),
         Err(SumsubError::ShareToken(reason)) if attempt != ImportAttempt::First => {
-            lost_applicant(appliance, subject)?.ok_or(Failure::ShareTokenInvalid(reason))
+            lost()?.ok_or(Failure::ShareTokenInvalid(reason))
         }
-        Err(SumsubError::Outage(what)) => {
-            lost_applicant(appliance, subject)?.ok_or(SumsubError::Outage(what).into())
-        }
+        Err(SumsubError::Outage(what)) => lost()?.ok_or(SumsubError::Outage(what).into()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// The applicant that an import made whose answer we never got: it bears our external id, and we do
-/// not know it yet.
+/// The applicant that an import made whose answer we never got. One that bears the token's own id is
+/// it; one that bears the organization's is it only if it was made since the import began, and
+/// neither a session nor a webhook has made it known to us before.
 fn lost_applicant(
     appliance: &Appliance,
-    subject: &OrganizationId,
+    [own, of_token]: &[String; 2],
+    begun_at: Timestamp,
 ) -> Result<Option<Applicant>, Failure> {
-    let Some(applicant) = appliance.sumsub.find_applicant(subject.as_str())? else {
-        return Ok(None);
-    };
+    if let Some(applicant) = appliance.sumsub.find_applicant(of_token)? {
+        return Ok(Some(applicant));
+    }
+    let since = begun_at.plus_ms(-CLOCK_SKEW_MS);
+    let found = appliance
+        .sumsub
+        .find_applicant(own)?
+        .filter(|it| it.created_at.is_some_and(|created_at| since <= created_at));
+    let Some(applicant) = found else { return Ok(None) };
     let is_known = appliance
         .store
         .read(|register| register.organization_of_applicant(&applicant.id))?

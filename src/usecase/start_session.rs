@@ -6,15 +6,19 @@
 use std::sync::Arc;
 
 use crate::domain::authorization::{Acting, AuthorizationStatus, Refusal};
+use crate::domain::fold::Verification;
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
-use crate::domain::verification::{Event, Step, step};
+use crate::domain::verification::{Event, State, Step, step};
 use crate::store::{Cause, NewFact, Tx};
 use crate::sumsub::{AccessToken, Applicant};
 use crate::usecase::authorizations::By;
 use crate::usecase::handoff_links::{Handoff, LinkToken, insert_link};
 use crate::usecase::receive_webhook::adopt;
 use crate::usecase::{Appliance, Failure, Rules};
+
+/// How long after one session another of the same applicant adds no fact.
+const REPEATED_MS: i64 = 10 * 60_000;
 
 /// What the customer is handed over with.
 #[derive(Clone, Debug)]
@@ -75,28 +79,37 @@ pub(super) fn begin(
 ) -> Result<Begun, Failure> {
     let (broker, subject) = (acting.caller().clone(), acting.subject().clone());
     let begun_at = (appliance.clock)();
-    let (kind, known) = appliance.store.snapshot(|register| {
+    let (kind, seen, known) = appliance.store.snapshot(|register| {
         let organization = register.organization(&subject)?.ok_or(Failure::OrganizationNotFound)?;
         let verification = register.verification(&subject)?.ok_or(Failure::OrganizationNotFound)?;
-        if step(verification.state_at(begun_at), Event::SessionStarted) == Step::Refused {
+        let state = verification.state_at(begun_at);
+        if step(state, Event::SessionStarted) == Step::Refused {
             return Err(Failure::VerificationRejected);
         }
-        let known = match verification.applicant_id {
+        // One that is linked can be read at Sumsub; another is looked for by its external id.
+        let known = match &verification.applicant_id {
             None => None,
-            Some(id) => register
-                .external_user_id(&id)?
-                .map(|external_user_id| Applicant { id, external_user_id }),
+            Some(id) => register.external_user_id(id)?.map(|_| id.clone()),
         };
-        Ok((organization.kind, known))
+        let known = Known {
+            applicant_id: known,
+            current: verification.applicant_id.clone(),
+            is_to_resubmit: state == State::ResubmissionRequired,
+        };
+        Ok((organization.kind, verification.applicant_id, known))
     })?;
 
-    let (applicant, begun) = ask_sumsub(appliance, &subject, (kind, known), &door)?;
+    let (applicant, begun) = ask_sumsub(appliance, &subject, kind, &known, &door)?;
 
     let (clock, rules) = (Arc::clone(&appliance.clock), appliance.rules.clone());
     appliance.store.write(move |tx| {
         let state = tx.verification(&subject)?.ok_or(Failure::OrganizationNotFound)?;
         if step(state.state_at(clock()), Event::SessionStarted) == Step::Refused {
             return Err(Failure::VerificationRejected);
+        }
+        if state.applicant_id != seen && state.applicant_id.as_ref() != Some(&applicant.id) {
+            // An import has taken over meanwhile. Its applicant decides; a session of it can be had.
+            return Err(Failure::Busy);
         }
         let now = clock();
         if let Door::Handoff(_, token) = &door {
@@ -107,10 +120,35 @@ pub(super) fn begin(
             let by = By { actor: broker.as_str().to_owned(), request_id: request_of(&cause) };
             insert_link(tx, &live, token, by, now)?;
         }
+        if is_repeated(tx, &subject, &state, &applicant, now)? {
+            return Ok(begun);
+        }
         let arrival = Arrival { event: Event::SessionStarted, applicant, begun_at, cause };
         record_arrival(tx, &rules, &subject, &arrival, now)?;
         Ok(begun)
     })
+}
+
+/// Whether a session would add a fact that says what the last one said: a page that asks for a token
+/// every minute is no history.
+fn is_repeated(
+    tx: &Tx<'_>,
+    subject: &OrganizationId,
+    current: &Verification,
+    applicant: &Applicant,
+    now: Timestamp,
+) -> Result<bool, Failure> {
+    let stays = step(current.state_at(now), Event::SessionStarted) == Step::Stay
+        && current.applicant_id.as_ref() == Some(&applicant.id);
+    if !stays {
+        return Ok(false);
+    }
+    let last = tx.facts(subject)?.pop().map(|it| it.fact);
+    Ok(last.is_some_and(|it| {
+        it.event == Event::SessionStarted
+            && it.applicant_id.as_ref() == Some(&applicant.id)
+            && now < it.known_at.plus_ms(REPEATED_MS)
+    }))
 }
 
 fn request_of(cause: &Cause) -> Option<String> {
@@ -120,24 +158,51 @@ fn request_of(cause: &Cause) -> Option<String> {
     }
 }
 
+/// What the register knows before Sumsub is asked.
+struct Known {
+    /// The current applicant, if it is linked.
+    applicant_id: Option<String>,
+    /// The current applicant.
+    current: Option<String>,
+    /// Whether the status asks for a new submission, also where Sumsub does not know: an approval
+    /// expired, an operator reopened.
+    is_to_resubmit: bool,
+}
+
+impl Known {
+    /// Whether an applicant that Sumsub has closed must be opened again, or the customer would stand
+    /// before a closed door and no verdict would ever come.
+    fn must_begin_anew(&self, applicant: &Applicant) -> bool {
+        let takes_over = self.current.as_ref().is_some_and(|it| *it != applicant.id);
+        applicant.is_settled && (self.is_to_resubmit || takes_over)
+    }
+}
+
 fn ask_sumsub(
     appliance: &Appliance,
     subject: &OrganizationId,
-    (kind, known): (OrganizationType, Option<Applicant>),
+    kind: OrganizationType,
+    known: &Known,
     door: &Door,
 ) -> Result<(Applicant, Begun), Failure> {
     let _permit = appliance.permits.take()?;
     let sumsub = &appliance.sumsub;
     // A known applicant may have been deleted at Sumsub meanwhile. A token for its external id would
     // make another one, whose verdicts nobody here would heed.
-    let alive = match known {
-        Some(applicant) => sumsub.read_applicant(&applicant.id)?,
+    let alive = match &known.applicant_id {
+        Some(id) => sumsub.read_applicant(id)?,
         None => None,
     };
-    let applicant = match alive {
-        Some(applicant) => applicant,
-        None => sumsub.find_or_create_applicant(subject.as_str(), kind)?,
+    let applicant = if let Some(applicant) = alive {
+        applicant
+    } else {
+        let found = sumsub.find_or_create_applicant(subject.as_str(), kind)?;
+        link_at_once(appliance, subject, &found)?;
+        found
     };
+    if known.must_begin_anew(&applicant) {
+        sumsub.reset(&applicant.id)?;
+    }
     let access_token = sumsub.access_token(&applicant.external_user_id, kind)?;
     let url = match door {
         Door::Handoff(handoff, token) => handoff.url(token),
@@ -145,6 +210,18 @@ fn ask_sumsub(
         Door::None => String::new(),
     };
     Ok((applicant, Begun { access_token, url }))
+}
+
+/// Links an applicant before the session goes on: should it fail, an import that has lost its answer
+/// must not take this applicant for its own.
+fn link_at_once(
+    appliance: &Appliance,
+    subject: &OrganizationId,
+    applicant: &Applicant,
+) -> Result<(), Failure> {
+    let (subject, now) = (subject.clone(), (appliance.clock)());
+    let (id, external) = (applicant.id.clone(), applicant.external_user_id.clone());
+    appliance.store.write(move |tx| Ok(tx.link_applicant(&subject, &id, &external, now)?))
 }
 
 /// An applicant that a session or an import brings.
@@ -163,7 +240,7 @@ pub(super) fn record_arrival(
     arrival: &Arrival,
     now: Timestamp,
 ) -> Result<crate::store::Recorded, Failure> {
-    let Applicant { id, external_user_id } = &arrival.applicant;
+    let Applicant { id, external_user_id, .. } = &arrival.applicant;
     tx.link_applicant(subject, id, external_user_id, now)?;
     if tx.organization_of_applicant(id)?.as_ref() != Some(subject) {
         return Err(Failure::Provider(crate::sumsub::SumsubError::Applicant(

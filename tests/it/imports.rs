@@ -129,7 +129,11 @@ fn an_import_on_approved_or_on_hold_links_for_audit_and_changes_nothing() {
     assert_eq!(world.rig.newest_outcome(), "not_current_applicant");
     assert_eq!(world.rig.status(&broker.key, &customer), "ON_HOLD");
 
+    world.rig.advance(1000);
     world.rig.decide(&customer, Decision::Resubmit).unwrap();
+    world.rig.advance(1000);
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+    world.play(&applicant, "submit");
     world.play(&applicant, "approve");
     assert_eq!(
         world.rig.status(&broker.key, &customer),
@@ -213,6 +217,44 @@ fn an_import_whose_answer_was_lost_is_found_again() {
     assert_eq!(again.text("/status"), "PENDING", "{again:?}");
     assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED", "the early verdict counts");
     world.applicant(&customer);
+}
+
+#[test]
+fn a_failed_import_is_not_taken_for_an_applicant_that_a_failed_session_left_behind() {
+    let world = World::new();
+    let (broker, customer) = signed(&world);
+    world.fault(&json!({"path": "/resources/accessTokens", "count": 9, "status": 503}));
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 502);
+    world.control("DELETE", "/faults", &Value::Null);
+    let token = world.share_token();
+    world.fault(&json!({"path": "/resources/api/reusableIdentity", "count": 1, "status": 503}));
+
+    let failed = import(&world, &broker, &customer, &token);
+
+    assert_eq!(failed.refusal(), (502, "provider_unavailable"));
+    assert_eq!(world.rig.status(&broker.key, &customer), "NOT_STARTED");
+    assert_eq!(import(&world, &broker, &customer, &token).text("/status"), "PENDING");
+}
+
+#[test]
+fn a_lost_answer_after_a_session_is_found_by_an_id_that_only_the_token_leads_to() {
+    let world = World::new();
+    let (broker, customer) = signed(&world);
+    world.rig.start_session(&broker.key, Some(&customer));
+    world.rig.advance(1000);
+    let token = world.share_token();
+    let reuse = "/resources/api/reusableIdentity/reuse";
+    world.fault(&json!({"path": reuse, "count": 1, "hangMs": 1}));
+    world.fault(&json!({"path": reuse, "count": 1, "close": true}));
+    world.fault(&json!({"path": "/resources/applicants", "count": 3, "status": 503}));
+    assert_eq!(import(&world, &broker, &customer, &token).refusal(), (502, "provider_unavailable"));
+    world.deliver();
+    world.rig.advance(1000);
+
+    let again = import(&world, &broker, &customer, &token);
+
+    assert_eq!(again.text("/status"), "PENDING", "{again:?}");
+    assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED");
 }
 
 #[test]

@@ -169,3 +169,34 @@ fn wrong_keys_are_counted_per_client_address() {
     assert_eq!(rig.get("/v1/organizations", &broker.key, None).status, 200);
     assert_eq!(wrong("192.0.2.1").body["error"]["code"], Value::from("rate_limited"));
 }
+
+#[test]
+fn a_customer_that_does_not_exist_is_asked_for_no_more_often_than_others() {
+    let rig = limited(RateLimits { requests_per_s: 1, burst: 2, wrong_keys_per_minute: 0 });
+    let broker = rig.broker();
+    let ask = || rig.get("/v1/organizations", &broker.key, Some("org_nobody"));
+
+    assert_eq!(ask().refusal(), (404, "organization_not_found"));
+    assert_eq!(ask().refusal(), (404, "organization_not_found"));
+    assert_eq!(ask().refusal(), (429, "rate_limited"));
+}
+
+#[test]
+fn a_replay_gives_no_key_to_a_key_that_may_make_none() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let create = |key: &str, body: &Value| {
+        let headers = [
+            ("Authorization".to_owned(), format!("Bearer {key}")),
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+            ("Idempotency-Key".to_owned(), "guessed".to_owned()),
+        ];
+        rig.call("POST", KEYS, &headers, body.to_string().as_bytes())
+    };
+    let weak = rig.post(KEYS, &broker.key, None, &json!({"name": "w", "scopes": ["write"]}));
+    let strong = json!({"name": "strong"});
+    let made = create(&broker.key, &strong);
+    assert_eq!(create(&broker.key, &strong).body, made.body, "its maker is answered again");
+
+    assert_eq!(create(weak.text("/key"), &strong).refusal(), (403, "forbidden"));
+}

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Broker, Setup};
+use crate::rig::{Broker, DAY_MS, Setup};
 use crate::sumsub::{World, kind};
 use countersign::sim::{ApplicantCreation, DeliveryMode, RequestLimit, Settings};
 use countersign::usecase::decide::Decision;
@@ -316,4 +316,91 @@ fn a_deleted_applicant_takes_the_approval_away_and_is_told_as_the_providers_fail
     let session = world.rig.start_session(&broker.key, Some(&customer));
     assert_eq!(session.refusal(), (502, "provider_unavailable"));
     assert_eq!(world.rig.status(&broker.key, &customer), "RESUBMISSION_REQUIRED");
+}
+
+#[test]
+fn a_customer_whose_approval_expired_can_be_verified_again() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.rig.start_session(&broker.key, Some(&customer));
+    let applicant = world.applicant(&customer);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    world.rig.advance(366 * DAY_MS);
+    assert_eq!(world.rig.status(&broker.key, &customer), "RESUBMISSION_REQUIRED");
+
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+    world.deliver();
+
+    assert_eq!(world.rig.status(&broker.key, &customer), "PENDING");
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED");
+}
+
+#[test]
+fn a_customer_whose_rejection_was_reopened_can_submit_again() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.rig.start_session(&broker.key, Some(&customer));
+    let applicant = world.applicant(&customer);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "reject");
+    world.rig.advance(1000);
+    world.rig.decide(&customer, Decision::Reopen).unwrap();
+    world.rig.advance(1000);
+
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED");
+}
+
+#[test]
+fn a_session_in_flight_does_not_undo_an_import_that_was_committed_meanwhile() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.rig.sign(&customer, &broker.id);
+    world.rig.start_session(&broker.key, Some(&customer));
+    let tokens = || {
+        let state = world.control("GET", "/state", &Value::Null);
+        state["sdkTokens"].as_array().unwrap().len()
+    };
+    let before = tokens();
+    world.rig.advance(1000);
+    let body = json!({"shareToken": world.share_token()});
+    world.fault(&json!({"path": "/resources/sdkIntegrations", "count": 1, "hangMs": 1000}));
+
+    std::thread::scope(|scope| {
+        let session = scope.spawn(|| world.rig.start_session(&broker.key, Some(&customer)));
+        while tokens() == before {
+            std::thread::yield_now();
+        }
+        let path = "/v1/organizations/verification/import";
+        let import = world.rig.post(path, &broker.key, Some(&customer), &body);
+        assert_eq!(import.text("/status"), "PENDING");
+        assert_eq!(session.join().unwrap().refusal(), (503, "server_busy"));
+    });
+
+    world.deliver();
+    assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED", "the import's verdict counts");
+}
+
+#[test]
+fn sessions_in_a_row_add_no_facts_that_say_the_same() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    for _ in 0..5 {
+        world.rig.advance(1000);
+        assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+    }
+
+    let facts: i64 = world
+        .rig
+        .database()
+        .query_row("SELECT count(*) FROM verification_event", [], |it| it.get(0))
+        .unwrap();
+
+    assert_eq!(facts, 1);
 }

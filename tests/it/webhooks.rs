@@ -296,6 +296,19 @@ fn an_operators_hold_outranks_the_provider_until_the_operator_lifts_it() {
 }
 
 #[test]
+fn a_decision_counts_also_when_sumsubs_clock_is_ahead_of_ours() {
+    let inbox = Inbox::new();
+    let hold = inbox.event("applicantOnHold", 2);
+    assert_eq!(inbox.deliver(&hold), pair("changed", "ON_HOLD"));
+    inbox.rig.advance(500);
+
+    inbox.rig.decide(&inbox.customer, Decision::Approve).unwrap();
+
+    assert_eq!(inbox.status(), "APPROVED");
+    assert_eq!(inbox.deliver(&inbox.red(3, "RETRY")), pair("changed", "RESUBMISSION_REQUIRED"));
+}
+
+#[test]
 fn facts_cannot_be_changed_or_deleted() {
     let inbox = Inbox::new();
     inbox.deliver(&inbox.green(1));
