@@ -35,14 +35,19 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
                     .ok_or_else(|| ApiError::invalid("`status` must be PENDING, ACTIVE or REVOKED"))
             })
             .transpose()?,
-        before: cursor.as_deref().map(row_of_cursor).transpose()?,
+        before: cursor
+            .map(|it| {
+                row_of_cursor(&it)
+                    .ok_or_else(|| ApiError::invalid("`cursor` must be a nextCursor of this list"))
+            })
+            .transpose()?,
         limit: limit_of(limit.as_deref())?,
     };
     let page = list_authorizations(call.appliance, &filter)?;
     let last = page.rows.last().filter(|_| page.has_more);
     Ok(json(&ListBody {
         object: "list",
-        next_cursor: last.map(|it| format!("{CURSOR_PREFIX}{:016x}", it.id)),
+        next_cursor: last.map(cursor_after),
         has_more: page.has_more,
         data: page.rows.iter().map(AuthorizationBody::of).collect(),
     }))
@@ -111,12 +116,17 @@ fn role_of(text: &str) -> Result<Role, ApiError> {
     }
 }
 
-fn row_of_cursor(text: &str) -> Result<i64, ApiError> {
+/// The `nextCursor` of a list of LOAs that ends with this one.
+pub fn cursor_after(last: &Authorization) -> String {
+    format!("{CURSOR_PREFIX}{:016x}", last.id)
+}
+
+/// The number of the LOA that a list with this `nextCursor` ended with.
+pub fn row_of_cursor(text: &str) -> Option<i64> {
     text.strip_prefix(CURSOR_PREFIX)
         .filter(|it| it.len() == 16)
         .and_then(|it| i64::from_str_radix(it, 16).ok())
         .filter(|it| *it > 0)
-        .ok_or_else(|| ApiError::invalid("`cursor` must be a nextCursor of this list"))
 }
 
 #[derive(Serialize)]

@@ -41,7 +41,7 @@ pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
             Failure::Forbidden("only a party may ask about a Letter of Authorization").into()
         );
     }
-    Ok(render(&explain(call.appliance, &granting, &authorized, at)?))
+    Ok(json(&ExplanationBody::of(&explain(call.appliance, &granting, &authorized, at)?)))
 }
 
 fn of_request(
@@ -57,9 +57,10 @@ fn of_request(
     Ok((refusal.subject, refusal.caller, Some(refusal.refused_at)))
 }
 
-#[derive(Serialize)]
+/// The contract's `authorization_explanation` object.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+pub struct ExplanationBody<'a> {
     object: &'static str,
     granting_organization_id: &'a str,
     authorized_organization_id: &'a str,
@@ -70,7 +71,7 @@ struct Body<'a> {
     next_action: Option<NextBody>,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ConditionBody {
     name: &'static str,
@@ -81,7 +82,7 @@ struct ConditionBody {
 }
 
 /// Source and event only: an operator's reason may name people.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FactBody {
     source: &'static str,
@@ -89,24 +90,27 @@ struct FactBody {
     id: String,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct NextBody {
     who: &'static str,
     what: &'static str,
 }
 
-fn render(it: &Explanation) -> Response {
-    json(&Body {
-        object: "authorization_explanation",
-        granting_organization_id: it.granting.as_str(),
-        authorized_organization_id: it.authorized.as_str(),
-        r#type: crate::domain::authorization::AUTHORIZATION_TYPE,
-        at: it.at.to_string(),
-        effective: it.is_effective,
-        conditions: it.conditions.iter().map(condition).collect(),
-        next_action: it.next.map(|it| NextBody { who: it.who.as_str(), what: it.what }),
-    })
+impl<'a> ExplanationBody<'a> {
+    /// The object of an explanation.
+    pub fn of(it: &'a Explanation) -> Self {
+        Self {
+            object: "authorization_explanation",
+            granting_organization_id: it.granting.as_str(),
+            authorized_organization_id: it.authorized.as_str(),
+            r#type: crate::domain::authorization::AUTHORIZATION_TYPE,
+            at: it.at.to_string(),
+            effective: it.is_effective,
+            conditions: it.conditions.iter().map(condition).collect(),
+            next_action: it.next.map(|it| NextBody { who: it.who.as_str(), what: it.what }),
+        }
+    }
 }
 
 fn condition(it: &Condition) -> ConditionBody {
@@ -120,18 +124,12 @@ fn condition(it: &Condition) -> ConditionBody {
 }
 
 fn fact(it: &RestsOn) -> FactBody {
-    let (source, event, id) = match it {
-        RestsOn::Authorization(sequence, event) => {
-            ("authorization", event.as_str(), format!("authorization_event_{sequence}"))
-        }
-        RestsOn::Verification(sequence, event, cause) => {
-            (source_of(cause), event.as_str(), format!("verification_event_{sequence}"))
-        }
-        RestsOn::Expiry(sequence) => {
-            ("expiry", "approval_expired", format!("verification_event_{sequence}"))
-        }
+    let source = match it {
+        RestsOn::Authorization { .. } => "authorization",
+        RestsOn::Verification { cause, .. } => source_of(cause),
+        RestsOn::Expiry { .. } => "expiry",
     };
-    FactBody { source, event, id }
+    FactBody { source, event: it.event(), id: it.id() }
 }
 
 /// Who caused a fact.

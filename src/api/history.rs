@@ -7,7 +7,7 @@ use super::paging::{ListBody, limit_of};
 use super::{Call, json, query};
 use crate::domain::authorization::Purpose;
 use crate::http::Response;
-use crate::usecase::history::{Change, ChangeSource, status_changes};
+use crate::usecase::history::{Change, status_changes};
 
 /// What a cursor begins with; the rest is the number of the change, counted from the oldest.
 const CURSOR_PREFIX: &str = "evt_";
@@ -33,9 +33,10 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
     }))
 }
 
-#[derive(Serialize)]
+/// The contract's `organization_verification_event` object.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct EventBody {
+pub struct EventBody {
     object: &'static str,
     status: &'static str,
     previous_status: &'static str,
@@ -45,18 +46,13 @@ struct EventBody {
 }
 
 impl EventBody {
-    fn of(change: &Change) -> Self {
+    /// The object of a change.
+    pub fn of(change: &Change) -> Self {
         Self {
             object: "organization_verification_event",
             status: change.to.as_str(),
             previous_status: change.from.as_str(),
-            source: match change.source {
-                ChangeSource::Provider => "provider",
-                ChangeSource::Operator => "operator",
-                ChangeSource::Session => "session",
-                ChangeSource::Import => "import",
-                ChangeSource::Expiry => "expiry",
-            },
+            source: change.source.as_str(),
             cause: change.cause,
             at: change.at.to_string(),
         }

@@ -101,9 +101,10 @@ fn scopes_of(words: &[String]) -> Result<Scopes, ApiError> {
     }
 }
 
-#[derive(Serialize)]
+/// The contract's `api_key` object.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct KeyBody<'a> {
+pub struct KeyBody<'a> {
     object: &'static str,
     id: &'a str,
     name: &'a str,
@@ -117,7 +118,8 @@ struct KeyBody<'a> {
 }
 
 impl<'a> KeyBody<'a> {
-    fn of(key: &'a ApiKey, text: Option<&'a KeyText>) -> Self {
+    /// The object of a key; with `key` only where a text is given.
+    pub fn of(key: &'a ApiKey, text: Option<&'a KeyText>) -> Self {
         let instant = |it: Option<Timestamp>| it.map(|it| it.to_string());
         Self {
             object: "api_key",

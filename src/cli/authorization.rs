@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::exit::{CliError, Exit};
 use super::output::{Answer, Format, List};
 use super::wiring::{Asks, appliance};
-use super::{Operator, Shape};
+use super::{Operator, Shape, instant_of};
+use crate::api::{cursor_after, row_of_cursor};
 use crate::domain::authorization::{AUTHORIZATION_TYPE, Authorization, AuthorizationStatus};
 use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationId;
@@ -77,6 +78,9 @@ Example:
         /// At most so many
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
+        /// Only those behind this place: a list's `nextCursor`
+        #[arg(long, value_parser = row_behind)]
+        cursor: Option<i64>,
     },
     /// Issue a new PENDING LOA after the last one was revoked
     #[command(after_help = "\
@@ -115,8 +119,9 @@ pub(super) fn run(operator: &Operator, arguments: LoaArguments) -> Result<Answer
     let format = arguments.shape.format();
     let by = By { actor: operator.actor.clone(), request_id: None };
     let (parties, changed) = match arguments.command {
-        LoaCommand::List { org, status, limit } => {
+        LoaCommand::List { org, status, limit, cursor } => {
             let filter = AuthorizationFilter {
+                before: cursor,
                 party: org.map(OrganizationId::new),
                 status: status.as_deref().and_then(AuthorizationStatus::parse),
                 limit,
@@ -159,6 +164,7 @@ fn list(
     filter: &AuthorizationFilter,
 ) -> Result<Answer, CliError> {
     let page = list_authorizations(appliance, filter)?;
+    let next = page.rows.last().filter(|_| page.has_more).map(cursor_after);
     let rows = page
         .rows
         .into_iter()
@@ -181,7 +187,7 @@ fn list(
             })
             .collect(),
         json: rows.iter().map(|(it, standing)| of(it, *standing)).collect(),
-        has_more: page.has_more,
+        next,
     };
     Ok(Answer::list(
         format,
@@ -191,19 +197,16 @@ fn list(
     ))
 }
 
+fn row_behind(cursor: &str) -> Result<i64, String> {
+    row_of_cursor(cursor).ok_or_else(|| "it must be a nextCursor of `loa list --json`".to_owned())
+}
+
 fn ids(parties: &Parties) -> (OrganizationId, OrganizationId) {
     (OrganizationId::new(&parties.granting), OrganizationId::new(&parties.authorized))
 }
 
 fn signature(evidence: Evidence, now: Timestamp) -> Result<Signature, CliError> {
-    let at = evidence.at.map_or(Ok(now), |it| {
-        Timestamp::parse(&it).ok_or_else(|| {
-            CliError::new(
-                Exit::Usage,
-                "--at must be an instant as 2026-05-14T09:30:00Z, or a date as 2026-05-14",
-            )
-        })
-    })?;
+    let at = evidence.at.map_or(Ok(now), |it| instant_of("--at", &it))?;
     Ok(Signature {
         at,
         signer_name: evidence.signer_name,

@@ -15,7 +15,8 @@ Exit codes:
   0  done
   1  refused or failed; stderr says what to do
   2  wrong usage or configuration
-  3  there is no such organization, authorization, key or delivery
+  3  there is no such organization, authorization, key, delivery or
+     refused call
   4  Sumsub could not be asked
   5  the register cannot be used";
 

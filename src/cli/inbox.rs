@@ -12,6 +12,7 @@ use super::{Operator, Shape};
 use crate::domain::organization::OrganizationId;
 use crate::store::{Delivery, Opening};
 use crate::usecase::Appliance;
+use crate::usecase::authorizations::{Page, page};
 use crate::usecase::receive_webhook::replay_delivery;
 
 #[derive(Debug, Args)]
@@ -36,9 +37,9 @@ Example:
         /// At most so many
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
-        /// Only those older than the one of this number
-        #[arg(long, value_name = "ID")]
-        before: Option<i64>,
+        /// Only those older than the one of this number: a list's `nextCursor`
+        #[arg(long, value_name = "ID", visible_alias = "before")]
+        cursor: Option<i64>,
     },
     /// Show one delivery: its outcome, its headers and its exact body
     #[command(after_help = "\
@@ -62,7 +63,7 @@ pub(super) fn run(operator: &Operator, arguments: &InboxArguments) -> Result<Ans
     let appliance = appliance(&operator.config, Opening::MustExist, Asks::Nobody)?;
     let format = arguments.shape.format();
     match arguments.command {
-        InboxCommand::List { limit, before } => list(&appliance, format, limit, before),
+        InboxCommand::List { limit, cursor } => list(&appliance, format, limit, cursor),
         InboxCommand::Show { id } => {
             let delivery = appliance
                 .store
@@ -89,11 +90,9 @@ fn list(
     limit: u32,
     before: Option<i64>,
 ) -> Result<Answer, CliError> {
-    let mut rows =
+    let rows =
         appliance.store.read(|register| register.deliveries(before, limit.saturating_add(1)))?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = rows.len() > shown;
-    rows.truncate(shown);
+    let Page { rows, has_more } = page(rows, limit);
     let dash = || "-".to_owned();
     let list = List {
         head: &["ID", "RECEIVED", "OUTCOME", "TYPE", "ORGANIZATION"],
@@ -110,7 +109,7 @@ fn list(
             })
             .collect(),
         json: rows.iter().map(of).collect(),
-        has_more,
+        next: rows.last().filter(|_| has_more).map(|it| it.id.to_string()),
     };
     Ok(Answer::list(
         format,

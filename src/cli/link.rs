@@ -79,7 +79,7 @@ pub(super) fn run(operator: &Operator, arguments: LinkArguments) -> Result<Answe
                 head: &["LINK", "STATE", "CREATED", "GRANTING", "AUTHORIZED", "LOA"],
                 rows: links.iter().map(row).collect(),
                 json: links.iter().map(of).collect(),
-                has_more: false,
+                next: None,
             };
             Ok(Answer::list(
                 format,

@@ -8,6 +8,7 @@ mod authorization;
 mod configuration;
 mod demo;
 mod exit;
+mod explain;
 mod flags;
 mod inbox;
 mod key;
@@ -25,9 +26,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::config::{Config, Variables};
-use exit::{CliError, EXIT_CODES};
+use crate::domain::timestamp::Timestamp;
+use exit::{CliError, EXIT_CODES, Exit};
 use flags::SettingFlags;
 use output::{Answer, Format};
 
@@ -61,7 +65,7 @@ enum Command {
     /// Serve the API until SIGTERM or SIGINT
     #[command(after_help = serve::HELP)]
     Serve,
-    /// Make, list and revoke API keys
+    /// Make, list, rotate and revoke API keys
     Key(key::KeyArguments),
     /// Create, list and show organizations
     Org(organization::OrganizationArguments),
@@ -69,6 +73,8 @@ enum Command {
     Loa(authorization::LoaArguments),
     /// List, make and revoke the links by which customers sign and verify
     Link(link::LinkArguments),
+    /// Tell why a broker may or may not act for a customer, now or at any instant
+    Explain(explain::ExplainArguments),
     /// Show verifications, start or import them, and decide on them
     Verification(verification::VerificationArguments),
     /// Read what Sumsub delivered, and apply it again
@@ -116,6 +122,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Org(arguments) => organization::run(&operator()?, arguments),
         Command::Link(arguments) => link::run(&operator()?, arguments),
         Command::Loa(arguments) => authorization::run(&operator()?, arguments),
+        Command::Explain(arguments) => explain::run(&operator()?, &arguments),
         Command::Verification(arguments) => verification::run(&operator()?, arguments),
         Command::Webhook(arguments) => webhook::run(&operator()?, arguments),
         Command::Inbox(arguments) => inbox::run(&operator()?, &arguments),
@@ -140,6 +147,21 @@ impl Shape {
     fn format(&self) -> Format {
         Format::of(self.json)
     }
+}
+
+/// An object of the API's, for programs.
+fn shape_of(body: &impl Serialize) -> Value {
+    serde_json::to_value(body).unwrap_or_default()
+}
+
+/// An instant that an operator typed behind a flag.
+fn instant_of(flag: &str, text: &str) -> Result<Timestamp, CliError> {
+    Timestamp::parse(text).ok_or_else(|| {
+        CliError::new(
+            Exit::Usage,
+            format!("{flag} must be an instant as 2026-05-14T09:30:00Z, or a date as 2026-05-14"),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::domain::organization::{
 };
 use crate::store::{Opening, Reader};
 use crate::usecase::Failure;
+use crate::usecase::authorizations::{Page, page};
 use crate::usecase::create_organization::{NewOrganization, checked_metadata, create_organization};
 
 #[derive(Debug, Args)]
@@ -57,9 +58,9 @@ Example:
         /// At most so many
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
-        /// Only those older than this one
-        #[arg(long, value_name = "ORG")]
-        before: Option<String>,
+        /// Only those older than this one: a list's `nextCursor`
+        #[arg(long, value_name = "ORG", visible_alias = "before")]
+        cursor: Option<String>,
     },
     /// Show one organization
     #[command(after_help = "\
@@ -86,8 +87,8 @@ pub(super) fn run(
             };
             create(operator, format, new)
         }
-        OrganizationCommand::List { limit, before } => {
-            list(operator, format, limit, before.map(OrganizationId::new).as_ref())
+        OrganizationCommand::List { limit, cursor } => {
+            list(operator, format, limit, cursor.map(OrganizationId::new).as_ref())
         }
         OrganizationCommand::Show { org } => show(operator, format, &OrganizationId::new(org)),
     }
@@ -121,7 +122,7 @@ fn list(
 ) -> Result<Answer, CliError> {
     let appliance = appliance(&operator.config, Opening::MustExist, Asks::Nobody)?;
     let now = (appliance.clock)();
-    let mut rows = appliance.store.snapshot(|register| {
+    let rows = appliance.store.snapshot(|register| {
         register
             .organizations(before, limit.saturating_add(1))?
             .into_iter()
@@ -131,9 +132,7 @@ fn list(
             })
             .collect::<Result<Vec<_>, _>>()
     })?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = rows.len() > shown;
-    rows.truncate(shown);
+    let Page { rows, has_more } = page(rows, limit);
     let list = List {
         head: &["ORGANIZATION", "TYPE", "STATUS", "NAME"],
         rows: rows
@@ -148,7 +147,7 @@ fn list(
             })
             .collect(),
         json: rows.iter().map(|(it, standing)| of(it, *standing)).collect(),
-        has_more,
+        next: rows.last().filter(|_| has_more).map(|(it, _)| it.id.to_string()),
     };
     Ok(Answer::list(
         format,

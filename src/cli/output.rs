@@ -55,15 +55,17 @@ impl Answer {
     pub(super) fn list(format: Format, list: &List<'_>, when_empty: &str) -> Self {
         match format {
             Format::Json => Self::json(&serde_json::json!({
-                "object": "list", "data": list.json, "hasMore": list.has_more,
+                "object": "list", "data": list.json, "hasMore": list.next.is_some(),
+                "nextCursor": list.next,
             })),
             Format::Table if list.rows.is_empty() => Self::default().telling(when_empty),
             Format::Table => {
                 let answer = Self::text(table(list.head, &list.rows));
-                if list.has_more {
-                    answer.telling("There are older ones: raise --limit to see more.")
-                } else {
-                    answer
+                match &list.next {
+                    Some(next) => {
+                        answer.telling(format!("There are older ones: --cursor {next} shows them."))
+                    }
+                    None => answer,
                 }
             }
         }
@@ -75,7 +77,8 @@ pub(super) struct List<'a> {
     pub(super) head: &'a [&'a str],
     pub(super) rows: Vec<Vec<String>>,
     pub(super) json: Vec<Value>,
-    pub(super) has_more: bool,
+    /// The cursor behind which there are older ones, if there are any.
+    pub(super) next: Option<String>,
 }
 
 /// Writes an answer. Whoever closes the pipe early has read enough: that is success.
@@ -156,7 +159,7 @@ pub(super) fn instant(at: Option<Timestamp>) -> String {
 }
 
 /// Text from outside on one line, unable to steer a terminal.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
 }
 

@@ -6,15 +6,17 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit};
-use super::output::{Answer, Format, fields, instant, table};
+use super::output::{Answer, Format, List, fields, instant, table};
 use super::wiring::{Asks, appliance};
-use super::{Operator, Shape};
+use super::{Operator, Shape, shape_of};
+use crate::api::EventBody;
 use crate::domain::authorization::Acting;
 use crate::domain::fold::{Standing, Verification};
 use crate::domain::organization::{Organization, OrganizationId};
 use crate::store::{Cause, Opening, RecordedFact};
 use crate::usecase::Failure;
 use crate::usecase::decide::{Decision, decide};
+use crate::usecase::history::{Change, status_changes};
 use crate::usecase::import_verification::{
     SHARE_TOKEN_CHARACTERS_MAX, ShareToken, import_verification,
 };
@@ -51,6 +53,14 @@ enum VerificationCommand {
 Example:
   countersign verification show org_... --json")]
     Show {
+        /// The customer, `org_…`
+        org: String,
+    },
+    /// List every change of the status that readers saw, newest first, with its source
+    #[command(after_help = "\
+Example:
+  countersign verification history org_...")]
+    History {
         /// The customer, `org_…`
         org: String,
     },
@@ -114,6 +124,9 @@ pub(super) fn run(
     let decided = |decision, it: &Reasoned| settle(operator, format, decision, it);
     match arguments.command {
         VerificationCommand::Show { org } => show(operator, format, &OrganizationId::new(org)),
+        VerificationCommand::History { org } => {
+            history(operator, format, &OrganizationId::new(org))
+        }
         VerificationCommand::Hold(it) => decided(Decision::Hold, &it),
         VerificationCommand::Approve(it) => decided(Decision::Approve, &it),
         VerificationCommand::Reject(it) => decided(Decision::Reject, &it),
@@ -181,6 +194,27 @@ fn people(
         .map(|it| vec![it.fact.known_at.to_string(), it.fact.event.as_str().to_owned(), cause(it)])
         .collect();
     format!("{head}\n{}", table(&["RECORDED", "EVENT", "CAUSE"], &rows))
+}
+
+fn history(operator: &Operator, format: Format, id: &OrganizationId) -> Result<Answer, CliError> {
+    let appliance = appliance(&operator.config, Opening::MustExist, Asks::Nobody)?;
+    let mut changes = status_changes(&appliance, id, (appliance.clock)())?;
+    changes.reverse();
+    let row = |it: &Change| {
+        [&it.at.to_string(), it.from.as_str(), it.to.as_str(), it.source.as_str(), it.cause]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    let list = List {
+        head: &["AT", "FROM", "TO", "SOURCE", "EVENT"],
+        rows: changes.iter().map(row).collect(),
+        json: changes.iter().map(|it| shape_of(&EventBody::of(it))).collect(),
+        next: None,
+    };
+    let nothing = format!(
+        "The status has never changed: `countersign verification start {id}` starts a session."
+    );
+    Ok(Answer::list(format, &list, &nothing))
 }
 
 /// Why a fact was recorded, in few words.

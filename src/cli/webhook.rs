@@ -63,6 +63,9 @@ Example:
         /// Only those of one organization
         #[arg(long)]
         org: Option<String>,
+        /// Only those older than this one: a list's `nextCursor`
+        #[arg(long, value_name = "ENDPOINT")]
+        cursor: Option<String>,
     },
     /// Let events be sent to an endpoint again
     #[command(after_help = "\
@@ -125,9 +128,9 @@ Example:
         /// At most so many
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
-        /// Only those older than the one of this number
-        #[arg(long, value_name = "NUMBER")]
-        before: Option<i64>,
+        /// Only those older than the one of this number: a list's `nextCursor`
+        #[arg(long, value_name = "NUMBER", visible_alias = "before")]
+        cursor: Option<i64>,
     },
     /// Show one delivery: every attempt, its signature and answer, and the exact body
     #[command(after_help = "\
@@ -175,7 +178,7 @@ pub(super) fn run(operator: &Operator, arguments: WebhookArguments) -> Result<An
                 made.id
             )))
         }
-        WebhookCommand::List { org } => list(&appliance, format, org),
+        WebhookCommand::List { org, cursor } => list(&appliance, format, org, cursor.as_deref()),
         WebhookCommand::Enable { endpoint } => switch(&appliance, format, &endpoint, Switch::On),
         WebhookCommand::Disable { endpoint } => switch(&appliance, format, &endpoint, Switch::Off),
         WebhookCommand::Delete { endpoint } => {
@@ -209,8 +212,8 @@ pub(super) fn run(operator: &Operator, arguments: WebhookArguments) -> Result<An
             let owner = owner_of(&appliance, &endpoint)?;
             Ok(delivery(format, &send_test(&appliance, &owner, &endpoint)?))
         }
-        WebhookCommand::Deliveries { endpoint, status, limit, before } => {
-            let filter = DeliveryFilter { status, before, limit };
+        WebhookCommand::Deliveries { endpoint, status, limit, cursor } => {
+            let filter = DeliveryFilter { status, before: cursor, limit };
             deliveries(&appliance, format, &endpoint, &filter)
         }
         WebhookCommand::Show { endpoint, delivery: number } => {
@@ -254,7 +257,12 @@ fn owner_of(appliance: &Appliance, id: &str) -> Result<OrganizationId, CliError>
     Ok(endpoint.organization)
 }
 
-fn list(appliance: &Appliance, format: Format, org: Option<String>) -> Result<Answer, CliError> {
+fn list(
+    appliance: &Appliance,
+    format: Format,
+    org: Option<String>,
+    cursor: Option<&str>,
+) -> Result<Answer, CliError> {
     /// More than anybody reads.
     const SHOWN_MAX: u32 = 10_000;
     let owner = org.map(OrganizationId::new);
@@ -263,7 +271,7 @@ fn list(appliance: &Appliance, format: Format, org: Option<String>) -> Result<An
     {
         return Err(Failure::OrganizationNotFound.into());
     }
-    let page = list_webhook_endpoints(appliance, owner.as_ref(), None, SHOWN_MAX)?;
+    let page = list_webhook_endpoints(appliance, owner.as_ref(), cursor, SHOWN_MAX)?;
     let list = List {
         head: &["ENDPOINT", "STATE", "CREATED", "ORGANIZATION", "URL"],
         rows: page
@@ -280,7 +288,7 @@ fn list(appliance: &Appliance, format: Format, org: Option<String>) -> Result<An
             })
             .collect(),
         json: page.rows.iter().map(of_endpoint).collect(),
-        has_more: page.has_more,
+        next: page.rows.last().filter(|_| page.has_more).map(|it| it.id.clone()),
     };
     Ok(Answer::list(
         format,
@@ -316,7 +324,7 @@ fn deliveries(
             })
             .collect(),
         json: page.rows.iter().map(of_delivery).collect(),
-        has_more: page.has_more,
+        next: page.rows.last().filter(|_| page.has_more).map(|it| it.no.to_string()),
     };
     Ok(Answer::list(format, &list, "Nothing was to be sent to this endpoint."))
 }

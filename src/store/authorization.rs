@@ -71,6 +71,19 @@ pub struct AuthorizationNote {
     pub now: Timestamp,
 }
 
+/// Why an event of an LOA was recorded.
+#[derive(Clone, Debug)]
+pub struct AuthorizationCause {
+    /// An organization's id, or `operator:<login>`.
+    pub actor: String,
+    /// The request that did it.
+    pub request_id: Option<String>,
+    /// Of a revocation: why.
+    pub reason: Option<String>,
+    /// Of a signature: who signed, in which role, how, and where the document is kept.
+    pub evidence: Option<[String; 4]>,
+}
+
 const COLUMNS: &str = "authorization_id, granting, authorized, status, signed_at_ms, revoked_at_ms,
                        revoked_reason, created_at_ms, updated_at_ms";
 
@@ -158,6 +171,17 @@ impl Reader<'_> {
             )?
             .map(|row| row?)
             .collect()
+    }
+
+    /// Why an event was recorded.
+    pub fn authorization_cause(&self, sequence: i64) -> Result<AuthorizationCause, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT actor, request_id, reason, signer_name, signer_role, signed_how, reference
+                 FROM authorization_event
+                 WHERE sequence = :sequence",
+            )?
+            .query_row(named_params! {":sequence": sequence}, |row| Ok(cause_from_row(row)))?
     }
 
     /// An LOA by its number.
@@ -298,6 +322,22 @@ fn from_row(row: &Row<'_>) -> Result<Authorization, StoreError> {
         revoked_reason: row.get("revoked_reason")?,
         created_at: Timestamp::from_ms(row.get("created_at_ms")?),
         updated_at: Timestamp::from_ms(row.get("updated_at_ms")?),
+    })
+}
+
+fn cause_from_row(row: &Row<'_>) -> Result<AuthorizationCause, StoreError> {
+    let signer: Option<String> = row.get("signer_name")?;
+    let evidence = signer
+        .map(|it| {
+            let word = |name: &str| row.get::<_, String>(name);
+            Ok::<_, StoreError>([it, word("signer_role")?, word("signed_how")?, word("reference")?])
+        })
+        .transpose()?;
+    Ok(AuthorizationCause {
+        actor: row.get("actor")?,
+        request_id: row.get("request_id")?,
+        reason: row.get("reason")?,
+        evidence,
     })
 }
 

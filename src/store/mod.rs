@@ -33,7 +33,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use access::{Access, KeyFacts, Subject};
-pub use authorization::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role};
+pub use authorization::{
+    AuthorizationCause, AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role,
+};
 pub use changes::{Changes, Watch, Woken};
 pub use delivery::{Delivery, NewDelivery, Outcome};
 pub use figures::Figures;

@@ -11,7 +11,7 @@ use crate::domain::fold::{Fact, Verification};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Status};
-use crate::store::{Cause, RecordedFact};
+use crate::store::{AuthorizationCause, Cause, RecordedFact};
 use crate::usecase::{Appliance, Failure};
 
 /// The gate between two organizations at an instant.
@@ -68,15 +68,55 @@ impl ConditionName {
     }
 }
 
-/// The fact that a condition's value rests on.
+/// The fact that a condition's value rests on, by its number, and why it was recorded.
 #[derive(Clone, Debug)]
 pub enum RestsOn {
-    /// Something that happened to the LOA; the number is the fact's.
-    Authorization(i64, AuthorizationEvent),
+    /// Something that happened to the LOA.
+    Authorization {
+        /// The fact's number.
+        sequence: i64,
+        /// What happened.
+        event: AuthorizationEvent,
+        /// Who did it.
+        cause: AuthorizationCause,
+    },
     /// Something that happened to the verification.
-    Verification(i64, Event, Cause),
+    Verification {
+        /// The fact's number.
+        sequence: i64,
+        /// What happened.
+        event: Event,
+        /// Why it was recorded.
+        cause: Cause,
+    },
     /// Nothing happened: the approval that this fact gave has run out.
-    Expiry(i64),
+    Expiry {
+        /// The fact's number.
+        sequence: i64,
+        /// Why the approval was recorded.
+        cause: Cause,
+    },
+}
+
+impl RestsOn {
+    /// The event's word, in API and command line.
+    pub fn event(&self) -> &'static str {
+        match self {
+            Self::Authorization { event, .. } => event.as_str(),
+            Self::Verification { event, .. } => event.as_str(),
+            Self::Expiry { .. } => "approval_expired",
+        }
+    }
+
+    /// The fact's id, in API and command line.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Authorization { sequence, .. } => format!("authorization_event_{sequence}"),
+            Self::Verification { sequence, .. } | Self::Expiry { sequence, .. } => {
+                format!("verification_event_{sequence}")
+            }
+        }
+    }
 }
 
 /// Who has to act next.
@@ -125,22 +165,26 @@ pub fn explain(
     if at > now {
         return Err(Failure::Invalid(format!("`at` lies ahead; it is {now} now")));
     }
-    let (created_at, recorded, loa_facts) = appliance.store.snapshot(|register| {
+    let (created_at, recorded, loa, loa_cause) = appliance.store.snapshot(|register| {
         let customer = register.organization(granting)?.ok_or(Failure::OrganizationNotFound)?;
         register.organization(authorized)?.ok_or(Failure::OrganizationNotFound)?;
-        let loa_facts = register.authorization_facts(granting, authorized)?;
-        Ok::<_, Failure>((customer.created_at, register.facts(granting)?, loa_facts))
+        let loa = known_at(&register.authorization_facts(granting, authorized)?, at);
+        let cause = loa.map(|(_, it)| register.authorization_cause(it.sequence)).transpose()?;
+        Ok::<_, Failure>((customer.created_at, register.facts(granting)?, loa, cause))
     })?;
     let facts: Vec<Fact> =
         recorded.iter().map(|it| it.fact.clone()).filter(|it| it.known_at <= at).collect();
     let verification = Verification::rebuild(created_at, &facts);
     let standing = verification.at(at);
-    let loa = known_at(&loa_facts, at);
     let live = loa.map(|(status, _)| status).filter(|it| *it != AuthorizationStatus::Revoked);
     let refusal =
         Acting::on_behalf(authorized.clone(), granting.clone(), Purpose::Act, live, standing).err();
 
-    let loa_fact = loa.map(|(_, it)| RestsOn::Authorization(it.sequence, it.event));
+    let loa_fact = loa.zip(loa_cause).map(|((_, it), cause)| RestsOn::Authorization {
+        sequence: it.sequence,
+        event: it.event,
+        cause,
+    });
     let loa_since = loa.map(|(_, it)| it.known_at);
     let conditions = vec![
         Condition {
@@ -185,13 +229,17 @@ fn deciding_fact(
     let history = Verification::history(created_at, facts);
     let (_, last) = history.last()?;
     let seen = last.at(at);
+    let cause_of = |sequence: i64| {
+        recorded.iter().find(|it| it.fact.sequence == sequence).map(|it| it.cause.clone())
+    };
     if seen.status != last.state.status() {
-        let approval = history.iter().rev().find(|(it, _)| gives_approval(it.event))?;
-        return Some(RestsOn::Expiry(approval.0.sequence));
+        let (approval, _) = history.iter().rev().find(|(it, _)| gives_approval(it.event))?;
+        let cause = cause_of(approval.sequence)?;
+        return Some(RestsOn::Expiry { sequence: approval.sequence, cause });
     }
     let (fact, _) = history.iter().rev().find(|(it, _)| it.known_at <= seen.updated_at)?;
-    let cause = recorded.iter().find(|it| it.fact.sequence == fact.sequence)?.cause.clone();
-    Some(RestsOn::Verification(fact.sequence, fact.event, cause))
+    let cause = cause_of(fact.sequence)?;
+    Some(RestsOn::Verification { sequence: fact.sequence, event: fact.event, cause })
 }
 
 fn gives_approval(event: Event) -> bool {

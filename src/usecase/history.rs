@@ -36,6 +36,19 @@ pub enum ChangeSource {
     Expiry,
 }
 
+impl ChangeSource {
+    /// The word, in API and command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Operator => "operator",
+            Self::Session => "session",
+            Self::Import => "import",
+            Self::Expiry => "expiry",
+        }
+    }
+}
+
 /// Every change of status until `now`, oldest first.
 pub fn status_changes(
     appliance: &Appliance,

@@ -22,6 +22,8 @@ const SUMSUB: [(&str, &str); 3] = [
     ("COUNTERSIGN_SUMSUB_LEVEL_INDIVIDUAL", "kyc"),
 ];
 const MISSING: [&str; 3] = ["sumsub-app-token", "sumsub-secret-key", "sumsub-webhook-secret"];
+/// Far enough ahead.
+const EXPIRY: &str = "9000-01-01T00:00:00.000Z";
 /// How often something is looked at that another process is about to do.
 const LOOKS_MAX: usize = 1000;
 
@@ -115,7 +117,7 @@ impl Resident {
         lines(self.0.stdout.take().unwrap(), count)
     }
 
-    fn terminate(mut self) -> i32 {
+    pub(crate) fn terminate(mut self) -> i32 {
         kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
         self.0.wait().unwrap().code().unwrap()
     }
@@ -253,7 +255,7 @@ fn a_key_is_shown_once_listed_without_itself_and_revoked_by_its_id() {
     let made = shell.run(&["key", "create", "--org", &broker, "--name", "backend"]);
     let (key, note) = (made.out.trim_end().to_owned(), made.err);
     let listed = shell.json(&["key", "list", "--org", &broker]);
-    let id = listed["data"][0]["keyId"].as_str().unwrap();
+    let id = listed["data"][0]["id"].as_str().unwrap();
 
     assert!(key.starts_with("nxos_sk_test_") && !key.contains('\n'), "{key}");
     assert!(note.contains("store it now") && !note.contains(&key), "{note}");
@@ -262,6 +264,170 @@ fn a_key_is_shown_once_listed_without_itself_and_revoked_by_its_id() {
     assert!(shell.run(&["key", "revoke", id]).ok().contains("revoked"));
     assert_eq!(shell.run(&["key", "revoke", id]).code, 3);
     assert!(shell.run(&["key", "list"]).ok().contains("revoked"));
+}
+
+#[test]
+fn a_key_is_made_with_scopes_and_an_expiry_and_rotated_with_an_overlap() {
+    let shell = Shell::new();
+    let broker = shell.organization(&["--type", "BUSINESS"]);
+    let create = ["key", "create", "--org", &broker, "--name", "reports"];
+    let made =
+        shell.json(&[&create[..], &["--scopes", "read", "--expires-at", "9000-01-01"]].concat());
+    let id = made["id"].as_str().unwrap();
+
+    let rotated = shell.run(&["key", "rotate", id, "--overlap", "1h"]);
+    let (successor, note) = (rotated.out.trim_end(), &rotated.err);
+    let listed = shell.json(&["key", "list"])["data"].clone();
+    let (new, old) = (&listed[0], &listed[1]);
+
+    assert!(made["key"].as_str().unwrap().starts_with("nxos_sk_test_"));
+    assert_eq!((&made["scopes"], &made["expiresAt"]), (&json!(["read"]), &EXPIRY.into()));
+    assert!(successor.starts_with("nxos_sk_test_") && made["key"] != successor, "{note}");
+    assert!(note.contains(new["id"].as_str().unwrap()) && note.contains(id), "{note}");
+    assert!(note.contains(old["expiresAt"].as_str().unwrap()), "{note}");
+    assert_eq!(
+        *new,
+        json!({"object": "api_key", "id": new["id"], "organizationId": broker, "name": "reports",
+            "scopes": ["read"], "createdAt": new["createdAt"], "expiresAt": null,
+            "lastUsedAt": null, "revokedAt": null})
+    );
+    assert_ne!(old["expiresAt"], EXPIRY, "the overlap ends it sooner");
+    let people = shell.run(&["key", "list", "--org", &broker]).ok();
+    assert!(people.contains("SCOPES") && people.contains("LAST USED"), "{people}");
+    assert!(people.contains(old["expiresAt"].as_str().unwrap()), "{people}");
+    assert_eq!(shell.json(&["key", "rotate", id, "--overlap", "0"])["scopes"], json!(["read"]));
+    assert!(shell.run(&["key", "list"]).ok().contains("expired"));
+    assert!(shell.run(&["key", "rotate", id]).refused(3).contains("no active key"));
+    assert!(shell.run(&[&create[..], &["--expires-at", "2020-01-01"]].concat()).code == 2);
+    let second = new["id"].as_str().unwrap();
+    assert!(
+        shell.run(&["key", "rotate", second, "--overlap", "31d"]).refused(2).contains("30 days")
+    );
+    let revoked = shell.json(&["key", "revoke", second]);
+    assert_eq!((&revoked["id"], revoked["revokedAt"].is_string()), (&new["id"], true));
+}
+
+#[test]
+fn an_operator_is_told_why_a_broker_may_not_act_and_in_whose_words() {
+    let shell = Shell::new();
+    let (broker, customer) = shell.parties();
+    let parties = ["--granting", customer.as_str(), "--authorized", broker.as_str()];
+    let whole = [&["explain"], &parties[..]].concat();
+    let explain = || shell.run(&whole);
+    let fresh = explain().ok();
+    let before = shell.json(&whole)["at"].as_str().unwrap().to_owned();
+    let evidence = ["--signer-name", "Jo Doe", "--signer-role", "Director", "--how", "paper"];
+    let sign = [&["loa", "sign"], &parties[..], &evidence, &["--reference", "vault/1"]].concat();
+    shell.run(&sign).ok();
+    let decide = |word: &str| {
+        shell.run(&["verification", word, &customer, "--reason", "ticket 4711"]).ok();
+    };
+
+    decide("hold");
+    let held = explain().ok();
+    decide("approve");
+    let effective = explain().ok();
+    let then = shell.json(&[&whole[..], &["--at", &before]].concat());
+
+    for (text, told) in [
+        (&fresh, format!("{broker} may not act for {customer} at ")),
+        (&fresh, "holds    authorization_live     PENDING since ".to_owned()),
+        (&fresh, "missing  authorization_signed   PENDING since ".to_owned()),
+        (&fresh, "missing  verification_approved  NOT_STARTED since ".to_owned()),
+        (&fresh, "issued, authorization_event_1, operator:ada".to_owned()),
+        (&fresh, "Next  customer: Sign the Letter".to_owned()),
+        (&held, "holds    authorization_signed   ACTIVE since ".to_owned()),
+        (&held, "operator:ada: Jo Doe, Director, paper, vault/1".to_owned()),
+        (&held, "missing  verification_approved  ON_HOLD since ".to_owned()),
+        (&held, "operator_hold, verification_event_1, operator:ada: ticket 4711".to_owned()),
+        (&held, "Next  operator: Review".to_owned()),
+        (&effective, format!("{broker} may act for {customer} at ")),
+        (&effective, "holds    verification_approved  APPROVED since ".to_owned()),
+        (&effective, "Next  nothing has to happen".to_owned()),
+    ] {
+        assert!(text.contains(&told), "{told}\n{text}");
+    }
+    assert_eq!(
+        (&then["object"], &then["at"]),
+        (&"authorization_explanation".into(), &before.into())
+    );
+    assert_eq!(then["conditions"][1]["value"], "PENDING", "as it was known then");
+    assert!(shell.run(&[&whole[..], &["--at", EXPIRY]].concat()).refused(2).contains("lies ahead"));
+}
+
+#[test]
+fn a_refused_calls_id_leads_an_operator_to_the_reason() {
+    let shell = Shell::new().with(&SECRETS).with(&SUMSUB);
+    let (broker, customer) = shell.parties();
+    let key = shell.run(&["key", "create", "--org", &broker, "--name", "test"]).ok();
+    let mut server = Resident::start(&shell, &["serve", "--listen", "127.0.0.1:0"]);
+    let told = lines(server.0.stderr.take().unwrap(), 1).remove(0);
+    let url = told.split_whitespace().find(|it| it.starts_with("http://")).unwrap().to_owned();
+    let bearer = format!("Bearer {key}");
+    let headers = [("Authorization", bearer.as_str()), ("Nxos-On-Behalf-Of", &customer)];
+    let (status, refused) = http("GET", &format!("{url}/v1/organizations"), &headers);
+    let request = refused["error"]["requestId"].as_str().unwrap();
+    assert_eq!(status, 403);
+    // Refusals are noted behind the answer.
+    let is_noted = || shell.run(&["explain", "--request", request]).code == 0;
+    assert!((0..LOOKS_MAX).any(|_| is_noted()), "the refusal was not noted");
+    assert_eq!(server.terminate(), 0);
+    let evidence = ["--signer-name", "Jo", "--signer-role", "Director", "--how", "paper"];
+    let parties = ["--granting", &customer, "--authorized", &broker];
+    shell.run(&[&["loa", "sign"], &parties[..], &evidence, &["--reference", "1"]].concat()).ok();
+
+    let people = shell.run(&["explain", "--request", request]).ok();
+    let programs = shell.json(&["explain", "--request", request]);
+
+    assert!(people.starts_with(&format!("{request} (act) was refused at ")), "{people}");
+    assert!(people.contains(": not_signed\n") && people.contains("may not act"), "{people}");
+    assert_eq!(programs["authorizedOrganizationId"], json!(broker));
+    assert_eq!(programs["conditions"][1]["value"], "PENDING", "as it was when it was refused");
+}
+
+#[test]
+fn the_history_of_a_status_is_told_newest_first_with_its_sources() {
+    let shell = Shell::new();
+    let (_, customer) = shell.parties();
+    let history = ["verification", "history", customer.as_str()];
+    assert!(shell.run(&history).err.contains("countersign verification start"));
+    for word in ["hold", "reject"] {
+        shell.run(&["verification", word, &customer, "--reason", "ticket 4711"]).ok();
+    }
+
+    let (people, programs) = (shell.run(&history).ok(), shell.json(&history));
+
+    let rows: Vec<Vec<&str>> = people.lines().map(|it| it.split_whitespace().collect()).collect();
+    assert_eq!(rows[1][1..], ["ON_HOLD", "REJECTED", "operator", "operator_reject"]);
+    assert_eq!(rows[2][1..], ["NOT_STARTED", "ON_HOLD", "operator", "operator_hold"]);
+    assert_eq!(
+        programs["data"][0],
+        json!({"object": "organization_verification_event", "status": "REJECTED",
+            "previousStatus": "ON_HOLD", "source": "operator", "cause": "operator_reject",
+            "at": rows[1][0]})
+    );
+    assert_eq!((&programs["hasMore"], &programs["nextCursor"]), (&json!(false), &json!(null)));
+}
+
+#[test]
+fn a_list_goes_on_behind_its_cursor() {
+    let shell = Shell::new();
+    let (broker, first) = shell.parties();
+    let second = shell.organization(&["--type", "INDIVIDUAL", "--created-by", &broker]);
+    let page = |group: &str, cursor: &[&str]| {
+        shell.json(&[&[group, "list", "--limit", "1"], cursor].concat())
+    };
+
+    let newest = page("loa", &[]);
+    let cursor = newest["nextCursor"].as_str().unwrap();
+    let oldest = page("loa", &["--cursor", cursor]);
+
+    assert_eq!(newest["data"][0]["grantingOrganizationId"], json!(second));
+    assert_eq!(oldest["data"][0]["grantingOrganizationId"], json!(first));
+    assert_eq!((&oldest["hasMore"], &oldest["nextCursor"]), (&json!(false), &json!(null)));
+    assert!(shell.run(&["loa", "list", "--limit", "1"]).err.contains(cursor));
+    assert_eq!(page("org", &[])["nextCursor"], json!(second));
+    assert_eq!(page("org", &["--cursor", &second])["data"][0]["organizationId"], json!(first));
 }
 
 #[test]
@@ -297,12 +463,16 @@ fn a_decision_needs_a_reason_and_a_status_that_it_fits() {
 fn what_is_not_there_is_exit_3_and_says_where_to_look() {
     let shell = Shell::new();
     let (broker, _) = shell.parties();
-    let absent: [&[&str]; 7] = [
+    let absent: [&[&str]; 11] = [
         &["org", "show", "org_no"],
         &["verification", "show", "org_no"],
+        &["verification", "history", "org_no"],
         &["verification", "hold", "org_no", "--reason", "x"],
+        &["explain", "--granting", "org_no", "--authorized", &broker],
+        &["explain", "--granting", &broker, "--authorized", "org_no"],
         &["key", "create", "--org", "org_no", "--name", "x"],
         &["key", "list", "--org", "org_no"],
+        &["key", "rotate", "key_no"],
         &["inbox", "show", "17"],
         &["loa", "revoke", "--granting", &broker, "--authorized", "org_no"],
     ];
@@ -310,6 +480,7 @@ fn what_is_not_there_is_exit_3_and_says_where_to_look() {
         let error = shell.run(arguments).refused(3);
         assert!(error.contains("list` shows"), "{arguments:?}: {error}");
     }
+    assert!(shell.run(&["explain", "--request", "req_no"]).refused(3).contains("on record"));
 }
 
 #[test]
@@ -345,7 +516,9 @@ fn wrong_usage_is_exit_2_and_bounds_are_told() {
     let shell = Shell::new();
     let many =
         format!("{{{}}}", (0..51).map(|it| format!("\"k{it}\":1")).collect::<Vec<_>>().join(","));
-    let wrong: [(&[&str], &str); 6] = [
+    let key = ["key", "create", "--org", "org_a", "--name", "a"];
+    let parties = ["explain", "--granting", "org_a", "--authorized", "org_b"];
+    let wrong: [(&[&str], &str); 16] = [
         (&["frobnicate"], "unrecognized subcommand"),
         (&["org", "create", "--name", "a", "--type", "business"], "BUSINESS"),
         (&["org", "create", "--name", " ", "--type", "BUSINESS"], "1 to 200"),
@@ -355,6 +528,16 @@ fn wrong_usage_is_exit_2_and_bounds_are_told() {
         ),
         (&["org", "create", "--name", "a", "--type", "BUSINESS", "--metadata", &many], "50 keys"),
         (&["config", "--log", "loud"], "error, warn, info"),
+        (&[&key[..], &["--scopes", "read,all"]].concat(), "[possible values: read, write]"),
+        (&[&key[..], &["--scopes", ""]].concat(), "--scopes"),
+        (&[&key[..], &["--expires-at", "soon"]].concat(), "--expires-at must be an instant"),
+        (&["key", "rotate", "key_a", "--overlap", "1w"], "1h, 7d"),
+        (&["explain"], "--granting"),
+        (&parties[..3], "--authorized"),
+        (&[&parties[..], &["--request", "req_a"]].concat(), "cannot be used with"),
+        (&[&parties[..], &["--at", "then"]].concat(), "--at must be an instant"),
+        (&["loa", "list", "--cursor", "loa_7"], "nextCursor"),
+        (&["inbox", "list", "--cursor", "newest"], "--cursor"),
     ];
     for (arguments, told) in wrong {
         let error = shell.run(arguments).refused(2);
@@ -391,6 +574,7 @@ fn every_commands_help_shows_an_example_and_the_exit_codes_are_documented() {
         "key",
         "key create",
         "key list",
+        "key rotate",
         "key revoke",
         "org",
         "org create",
@@ -403,6 +587,7 @@ fn every_commands_help_shows_an_example_and_the_exit_codes_are_documented() {
         "loa request",
         "verification",
         "verification show",
+        "verification history",
         "verification hold",
         "verification approve",
         "verification reject",
@@ -410,6 +595,7 @@ fn every_commands_help_shows_an_example_and_the_exit_codes_are_documented() {
         "verification reopen",
         "verification import",
         "verification start",
+        "explain",
         "inbox",
         "inbox list",
         "inbox show",
@@ -531,6 +717,9 @@ fn an_operator_reads_the_inbox_of_a_running_demo_and_applies_it_again() {
     assert!((0..LOOKS_MAX).any(|_| is_approved()), "no webhook came");
 
     let listed = shell.json(&["inbox", "list", "--limit", "100"]);
+    let newest = shell.json(&["inbox", "list", "--limit", "1"]);
+    let next = shell.json(&["inbox", "list", "--cursor", newest["nextCursor"].as_str().unwrap()]);
+    assert_ne!(newest["data"][0], next["data"][0]);
     let changed = |it: &&Value| it["outcome"] == "changed" && it["type"] == "applicantReviewed";
     let delivery = listed["data"].as_array().unwrap().iter().find(changed).unwrap();
     let id = delivery["deliveryId"].to_string();
@@ -543,6 +732,10 @@ fn an_operator_reads_the_inbox_of_a_running_demo_and_applies_it_again() {
     assert_eq!(replayed, format!("delivery {id}: changed -> changed"));
     let shown = shell.run(&["verification", "show", customer]).ok();
     assert!(shown.contains(&format!("delivery {id} of ")), "{shown}");
+    let broker = told["brokerOrganizationId"].as_str().unwrap();
+    let why = shell.run(&["explain", "--granting", customer, "--authorized", broker]).ok();
+    assert!(why.contains("provider_approved, verification_event_"), "{why}");
+    assert!(why.contains(&format!(", delivery {id}\n")), "{why}");
     assert_eq!(demo.terminate(), 0);
     assert!(shell.directory.file("stage/countersign.db").exists(), "kept where it was asked for");
 }
