@@ -7,7 +7,7 @@ use crate::sumsub::World;
 use countersign::sim::TenantId;
 
 /// A shell whose Sumsub is the world's simulator.
-fn shell(world: &World) -> Shell {
+pub(crate) fn shell(world: &World) -> Shell {
     let credentials = world.simulator.credentials(TenantId::Recipient);
     Shell::new().with(&[
         ("COUNTERSIGN_SUMSUB_URL", &world.sumsub_url),

@@ -25,6 +25,7 @@ mod outgoing;
 mod receiver;
 mod register;
 mod rig;
+mod secrets;
 mod sessions;
 mod sumsub;
 mod waiting;
