@@ -257,7 +257,9 @@ fn of_refusal(refusal: Refusal) -> (u16, &'static str, String) {
         Refusal::Malformed => (400, "validation_error", "This is not a well-formed HTTP request."),
         Refusal::Timeout => (408, "request_timeout", "The request did not arrive in time."),
         Refusal::BodyTooLarge => {
-            (413, "payload_too_large", "The body is larger than this path takes.")
+            let what =
+                "The body is larger than this path takes (64 KiB; 1 MiB at /webhooks/sumsub).";
+            (413, "payload_too_large", what)
         }
         Refusal::TargetTooLong => (414, "validation_error", "The path and query are too long."),
         Refusal::HeadTooLarge => {

@@ -142,7 +142,9 @@ impl Idempotency {
     /// Keeps an answer that no commit has kept: refusals, and answers with a token.
     fn keep(&self, call: &Call<'_>, response: &Response) {
         let Some(slot) = call.noted.borrow().slot else { return };
-        let is_kept_kind = matches!(response.status, 200..=299 | 400 | 402..=428 | 430..=499);
+        // 401 and 429 by contract; 405 does nothing, and its Allow would not be kept.
+        let is_kept_kind =
+            matches!(response.status, 200..=299 | 400 | 402..=404 | 406..=428 | 430..=499);
         match slot.place {
             Place::InCommit => {}
             _ if !is_kept_kind => {}

@@ -152,7 +152,7 @@ fn method_of(method: &str) -> &'static str {
 
 /// The route that a path belongs to, ids left out.
 pub(super) fn route_of(path: &str) -> &'static str {
-    const ROUTES: [&str; 14] = [
+    const ROUTES: [&str; 15] = [
         "/v1/organizations/verification",
         "/v1/organizations",
         "/v1/organizations/verification/import",
@@ -166,6 +166,7 @@ pub(super) fn route_of(path: &str) -> &'static str {
         "/readyz",
         "/openapi.json",
         "/docs",
+        "/docs.css",
         "/v1/webhooks/endpoints",
     ];
     ROUTES.into_iter().find(|it| *it == path).unwrap_or_else(|| {

@@ -6,6 +6,7 @@
 
 mod authorizations;
 mod body;
+mod docs;
 mod error;
 mod explain;
 mod health;
@@ -13,6 +14,7 @@ mod history;
 mod idempotency;
 mod keys;
 mod metrics;
+mod openapi;
 mod organizations;
 mod paging;
 mod query;
@@ -48,6 +50,7 @@ pub use authorizations::{cursor_after, row_of_cursor};
 pub use explain::ExplanationBody;
 pub use history::EventBody;
 pub use keys::KeyBody;
+pub use openapi::OPENAPI;
 pub use rates::RateLimits;
 
 /// The largest request body, in bytes (contract §7).
@@ -259,6 +262,11 @@ fn route(call: &Call<'_>) -> Result<Response, ApiError> {
         ("GET", ["healthz"]) => Ok(health::alive()),
         ("GET", ["readyz"]) => Ok(health::ready(call.appliance)),
         (_, ["healthz" | "readyz"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
+
+        ("GET", ["openapi.json"]) => Ok(openapi::show(call)),
+        ("GET", ["docs"]) => Ok(docs::show()),
+        ("GET", ["docs.css"]) => Ok(docs::style()),
+        (_, ["openapi.json" | "docs" | "docs.css"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
         _ => Err(ApiError::NotFound),
     }
 }

@@ -75,7 +75,7 @@ fn etag(standing: Standing) -> String {
 }
 
 /// Whether one of the tags of an `If-None-Match` is the answer's.
-fn is_known(answer: &Response, known: &str) -> bool {
+pub(super) fn is_known(answer: &Response, known: &str) -> bool {
     let tag = answer.headers.iter().find(|(name, _)| *name == "ETag").map(|(_, tag)| tag.as_str());
     known
         .split(',')
@@ -83,7 +83,7 @@ fn is_known(answer: &Response, known: &str) -> bool {
         .any(|it| it == "*" || Some(it.strip_prefix("W/").unwrap_or(it)) == tag)
 }
 
-fn not_modified(mut answer: Response) -> Response {
+pub(super) fn not_modified(mut answer: Response) -> Response {
     answer.status = 304;
     answer.headers.retain(|(name, _)| *name == "ETag");
     answer.body = Vec::new();

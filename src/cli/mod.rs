@@ -14,6 +14,7 @@ mod inbox;
 mod key;
 mod link;
 mod logging;
+mod openapi;
 mod organization;
 mod output;
 mod serve;
@@ -84,6 +85,9 @@ enum Command {
     /// Print what is configured and where each value came from
     #[command(after_help = configuration::help())]
     Config(configuration::ConfigArguments),
+    /// Print the OpenAPI document of this version
+    #[command(after_help = openapi::HELP)]
+    Openapi,
     /// Try everything without an account: simulator, server, a broker and two customers
     #[command(after_help = demo::HELP)]
     Demo(demo::DemoArguments),
@@ -129,7 +133,8 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Config(arguments) => {
             Ok(configuration::show(&operator()?.config, &unknown, &arguments))
         }
-        // These two need no configuration, and none can harm them.
+        // These need no configuration, and none can harm them.
+        Command::Openapi => Ok(openapi::print()),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Simulator(arguments) => simulator::run(&arguments),
     }

@@ -12,6 +12,7 @@
 mod authorizations;
 mod cli;
 mod crash;
+mod document;
 mod explanations;
 mod handoff;
 mod http_attack;
@@ -20,6 +21,7 @@ mod imports;
 mod keys;
 mod layers;
 mod metrics;
+mod openapi;
 mod organizations;
 mod outgoing;
 mod receiver;

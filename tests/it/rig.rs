@@ -27,6 +27,8 @@ use countersign::usecase::keys::create_key;
 use countersign::usecase::{Appliance, Permits, Rules};
 use serde_json::Value;
 
+use crate::document::{self, Seen};
+
 /// 2026-01-02T03:04:05.000Z.
 pub(crate) const START_MS: i64 = 1_767_323_045_000;
 pub(crate) const DAY_MS: i64 = 86_400_000;
@@ -308,13 +310,15 @@ impl Rig {
             self.agent.configure_request(request).allow_non_standard_methods(true).build();
         let mut response =
             self.agent.run(request).unwrap_or_else(|error| panic!("{method} {path}: {error}"));
-        let headers = response
+        let headers: Vec<(String, String)> = response
             .headers()
             .iter()
             .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
             .collect();
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().unwrap();
+        let seen = Seen { method, target: path, status, headers: &headers, body: &text };
+        document::check(&seen);
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Answer { status, headers, body, text }
     }
