@@ -60,7 +60,7 @@ fn a_path_answers_to_its_documented_methods_and_to_no_other() {
     let paths: BTreeSet<&str> = operations().iter().map(|it| it.path.as_str()).collect();
     for path in paths {
         let here: Vec<&Operation> = operations().iter().filter(|it| it.path == path).collect();
-        let target = path.replace('{', "").replace('}', "");
+        let target = path.replace(['{', '}'], "");
         for method in METHODS {
             let answer = rig.call(method, &target, &[], b"");
             if here.iter().any(|it| it.method == method) {

@@ -57,9 +57,12 @@ impl Node {
         self.text("$ref").rsplit('/').next().filter(|it| !it.is_empty())
     }
 
-    /// As JSON on several lines.
+    /// As JSON on several lines; a text without its quotes.
     pub(super) fn pretty(&self) -> String {
-        serde_json::to_string_pretty(self).unwrap_or_default()
+        match self {
+            Self::Text(text) => text.clone(),
+            other => serde_json::to_string_pretty(other).unwrap_or_default(),
+        }
     }
 
     /// As JSON on one line; a text without its quotes.

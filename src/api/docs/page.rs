@@ -10,8 +10,8 @@ const METHODS: [&str; 7] = ["get", "post", "put", "patch", "delete", "options", 
 /// Renders the whole page.
 pub(super) fn render(root: &Node) -> String {
     let none = Node::Null;
-    let info = root.get("info").unwrap_or(&none);
-    let title = escaped(info.text("title"));
+    let product = root.get("info").unwrap_or(&none);
+    let title = escaped(product.text("title"));
     let mut out = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -20,9 +20,9 @@ pub(super) fn render(root: &Node) -> String {
     );
     let body = Page { root };
     let nav = body.navigation();
-    let version = escaped(info.text("version"));
-    let summary = escaped(info.text("summary"));
-    let about = prose(info.text("description"));
+    let version = escaped(product.text("version"));
+    let summary = escaped(product.text("summary"));
+    let about = prose(product.text("description"));
     let operations = body.by_tag();
     let schemas = body.schemas();
     push(
@@ -155,7 +155,7 @@ impl<'a> Page<'a> {
                     "<dt><code>{}</code> <small>{}{need}, {}</small></dt>\n<dd>{}{}</dd>\n",
                     escaped(it.text("name")),
                     escaped(it.text("in")),
-                    self.kind(it.get("schema").unwrap_or(&Node::Null)),
+                    kind(it.get("schema").unwrap_or(&Node::Null)),
                     inline(it.text("description")),
                     example_of(it)
                 ),
@@ -199,19 +199,19 @@ impl<'a> Page<'a> {
     }
 
     fn content(&self, out: &mut String, of: &Node) {
-        for (kind, media) in of.get("content").map(Node::fields).unwrap_or_default() {
+        for (media_type, media) in of.get("content").map(Node::fields).unwrap_or_default() {
             let schema = media.get("schema").unwrap_or(&Node::Null);
             push(
                 out,
                 format_args!(
                     "<p class=\"quiet\"><code>{}</code>: {}</p>\n",
-                    escaped(kind),
-                    self.kind(schema)
+                    escaped(media_type),
+                    kind(schema)
                 ),
             );
             for (name, example) in media.get("examples").map(Node::fields).unwrap_or_default() {
                 let value = example.resolved(self.root).get("value").unwrap_or(&Node::Null);
-                let text = if let Node::Text(text) = value { text.clone() } else { value.pretty() };
+                let text = value.pretty();
                 push(
                     out,
                     format_args!(
@@ -236,80 +236,76 @@ impl<'a> Page<'a> {
                     prose(schema.text("description"))
                 ),
             );
-            self.fields(&mut out, schema);
+            properties(&mut out, schema);
             out.push_str("</section>\n");
         }
         out
     }
+}
 
-    fn fields(&self, out: &mut String, schema: &Node) {
-        let fields = schema.get("properties").map(Node::fields).unwrap_or_default();
-        if fields.is_empty() {
-            push(out, format_args!("<p class=\"quiet\">{}</p>\n", self.kind(schema)));
-            return;
-        }
-        let required = schema.get("required").map(Node::items).unwrap_or_default();
-        out.push_str("<dl>\n");
-        for (name, field) in fields {
-            let is_required = required.iter().any(|it| it.plain() == *name);
-            let need = if is_required { "" } else { ", optional" };
-            push(
-                out,
-                format_args!(
-                    "<dt><code>{}</code> <small>{}{need}</small></dt>\n<dd>{}",
-                    escaped(name),
-                    self.kind(field),
-                    inline(field.text("description"))
-                ),
-            );
-            if field.get("properties").is_some() {
-                self.fields(out, field);
-            }
-            out.push_str("</dd>\n");
-        }
-        out.push_str("</dl>\n");
+/// The fields of an object, and of the objects in it.
+fn properties(out: &mut String, schema: &Node) {
+    let fields = schema.get("properties").map(Node::fields).unwrap_or_default();
+    if fields.is_empty() {
+        push(out, format_args!("<p class=\"quiet\">{}</p>\n", kind(schema)));
+        return;
     }
+    let required = schema.get("required").map(Node::items).unwrap_or_default();
+    out.push_str("<dl>\n");
+    for (name, field) in fields {
+        let is_required = required.iter().any(|it| it.plain() == *name);
+        let need = if is_required { "" } else { ", optional" };
+        push(
+            out,
+            format_args!(
+                "<dt><code>{}</code> <small>{}{need}</small></dt>\n<dd>{}",
+                escaped(name),
+                kind(field),
+                inline(field.text("description"))
+            ),
+        );
+        if field.get("properties").is_some() {
+            properties(out, field);
+        }
+        out.push_str("</dd>\n");
+    }
+    out.push_str("</dl>\n");
+}
 
-    /// What a schema asks for, in a few words.
-    fn kind(&self, schema: &Node) -> String {
-        if let Some(name) = schema.referred() {
-            return format!("<a href=\"#object-{0}\">{0}</a>", escaped(name));
-        }
-        let of_all = schema.get("oneOf").map(Node::items).unwrap_or_default();
-        if !of_all.is_empty() {
-            return of_all.iter().map(|it| self.kind(it)).collect::<Vec<_>>().join(" or ");
-        }
-        let mut words = match schema.get("type") {
-            Some(Node::List(types)) => {
-                types.iter().map(Node::plain).collect::<Vec<_>>().join(" or ")
-            }
-            Some(it) => it.plain(),
-            None => "anything".to_owned(),
-        };
-        if let Some(items) = schema.get("items") {
-            words = format!("{words} of {}", self.kind(items));
-        }
-        for (name, label) in [
-            ("minimum", "from"),
-            ("maximum", "to"),
-            ("minLength", "characters from"),
-            ("maxLength", "characters up to"),
-            ("maxProperties", "fields up to"),
-            ("default", "by default"),
-            ("pattern", "as"),
-        ] {
-            if let Some(value) = schema.get(name) {
-                push(
-                    &mut words,
-                    format_args!(", {label} <code>{}</code>", escaped(&value.plain())),
-                );
-            }
-        }
-        let values = schema.get("enum").map(Node::items).unwrap_or_default();
-        let values: Vec<String> =
-            values.iter().map(|it| format!("<code>{}</code>", escaped(&it.plain()))).collect();
-        if values.is_empty() { words } else { format!("{words}: {}", values.join(", ")) }
+/// What a schema asks for, in a few words.
+fn kind(schema: &Node) -> String {
+    if let Some(name) = schema.referred() {
+        return format!("<a href=\"#object-{0}\">{0}</a>", escaped(name));
     }
+    let of_all = schema.get("oneOf").map(Node::items).unwrap_or_default();
+    if !of_all.is_empty() {
+        return of_all.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
+    let mut words = match schema.get("type") {
+        Some(Node::List(types)) => types.iter().map(Node::plain).collect::<Vec<_>>().join(" or "),
+        Some(it) => it.plain(),
+        None => "anything".to_owned(),
+    };
+    if let Some(items) = schema.get("items") {
+        words = format!("{words} of {}", kind(items));
+    }
+    for (name, label) in [
+        ("minimum", "from"),
+        ("maximum", "to"),
+        ("minLength", "characters from"),
+        ("maxLength", "characters up to"),
+        ("maxProperties", "fields up to"),
+        ("default", "by default"),
+        ("pattern", "as"),
+    ] {
+        if let Some(value) = schema.get(name) {
+            push(&mut words, format_args!(", {label} <code>{}</code>", escaped(&value.plain())));
+        }
+    }
+    let values = schema.get("enum").map(Node::items).unwrap_or_default();
+    let values: Vec<String> =
+        values.iter().map(|it| format!("<code>{}</code>", escaped(&it.plain()))).collect();
+    if values.is_empty() { words } else { format!("{words}: {}", values.join(", ")) }
 }
 
 fn example_of(it: &Node) -> String {

@@ -364,7 +364,7 @@ fn imports(ledger: &mut Ledger) {
     let import = operation("importVerification");
     let mut body = body_of(import, "person");
     body["shareToken"] = json!(world.share_token());
-    let mut customer = |kind| {
+    let customer = |kind| {
         let customer = rig.customer(&broker, kind);
         rig.sign(&customer, &broker.id);
         (Ask::of(&broker.key).behalf(&customer).body(body.clone()), customer)
@@ -470,7 +470,8 @@ fn keys(ledger: &mut Ledger) {
     ledger.is(rotate, "badOverlap", &long);
     ledger.is(rotate, "apiKeyNotFound", &ask().send(&rig, rotate));
     ledger.is(revoke, "apiKeyNotFound", &ask().send(&rig, revoke));
-    let revoked = ask().id(&id).body(body_of(revoke, "empty")).send(&rig, revoke);
+    let successor = hour.text("/id");
+    let revoked = ask().id(successor).body(body_of(revoke, "empty")).send(&rig, revoke);
     ledger.is(revoke, "empty", &revoked);
 }
 
