@@ -50,9 +50,10 @@ struct Operation<'a> {
 
 impl<'a> Page<'a> {
     fn operations(&self) -> Vec<Operation<'a>> {
-        let paths = self.root.get("paths").map(Node::fields).unwrap_or_default();
+        let of = |name: &str| self.root.get(name).map(Node::fields).unwrap_or_default();
         let mut found = Vec::new();
-        for (path, item) in paths {
+        // What we send is shown like what we answer: its name stands where a path would.
+        for (path, item) in of("paths").iter().chain(of("webhooks")) {
             let own = item.fields().iter().filter(|(it, _)| METHODS.contains(&it.as_str()));
             found.extend(own.map(|(method, it)| Operation { method, path, it }));
         }

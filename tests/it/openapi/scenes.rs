@@ -18,17 +18,23 @@ const CUSTOMER: &str = "org_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b";
 const BROKER: &str = "org_0190a1b2c3d47e5f8a9b0c1d2e3f4a01";
 
 /// Examples that no call of this file can bring about at will, each with who sees it.
-const NOT_PLAYED: [(&str, &str); 6] = [
+const NOT_PLAYED: [(&str, &str); 8] = [
     ("malformed", "http_attack.rs: no client writes it"),
     ("idempotencyRequestInFlight", "idempotency.rs: twins on threads"),
     ("internalError", "http_attack.rs: a handler that panics"),
     ("serverBusy", "sessions.rs: no permit for Sumsub is left"),
+    ("endpointLimit", "outgoing.rs"),
+    ("secretUnavailable", "outgoing.rs: the webhook key is lost"),
     ("notReady", "no test can make a disk full"),
     ("tooManyConnections", "http_attack.rs: every connection taken"),
 ];
 
 /// Fields whose values are this register's own.
-const OWN: [&str; 12] = [
+const OWN: [&str; 16] = [
+    "secret",
+    "body",
+    "messageId",
+    "endpointId",
     "organizationId",
     "createdByOrganizationId",
     "grantingOrganizationId",
@@ -162,8 +168,10 @@ impl Ask {
     }
 
     fn send(&self, rig: &Rig, operation: &Operation) -> Answer {
-        let id = self.id.as_deref().unwrap_or("key_0");
-        let target = format!("{}{}", operation.path.replace("{apiKeyId}", id), self.query);
+        let id = self.id.as_deref().unwrap_or("none");
+        let (id, delivery) = id.split_once('/').unwrap_or((id, "none"));
+        let path = operation.path.replace("{apiKeyId}", id).replace("{endpointId}", id);
+        let target = format!("{}{}", path.replace("{deliveryId}", delivery), self.query);
         let mut headers = self.headers.clone();
         let body = self.body.as_ref().map(Value::to_string).unwrap_or_default();
         if self.body.is_some() && !headers.iter().any(|(it, _)| it == "Content-Type") {
@@ -187,6 +195,8 @@ fn the_examples_of_the_document_are_what_the_server_answers() {
     authorizations(&mut ledger);
     explanations(&mut ledger);
     keys(&mut ledger);
+    webhook_endpoints(&mut ledger);
+    webhook_deliveries(&mut ledger);
     beside_the_contract(&mut ledger);
 
     let all: BTreeSet<(String, String, String)> = operations()
@@ -202,7 +212,7 @@ fn the_examples_of_the_document_are_what_the_server_answers() {
 /// What no more than 64 KiB are sent to. A GET has no body here, and a client that sends a whole
 /// mebibyte in vain may lose the answer: `http_attack.rs` looks at that one.
 fn takes_small_bodies(operation: &Operation) -> bool {
-    operation.method != "GET" && operation.path.starts_with("/v1/")
+    !["GET", "DELETE"].contains(&operation.method.as_str()) && operation.path.starts_with("/v1/")
 }
 
 /// What any operation may refuse for, whatever it does otherwise.
@@ -230,8 +240,11 @@ fn refusals_of_any(ledger: &mut Ledger, operation: &Operation) {
     play("idempotencyKeyTooLong", ask().with("Idempotency-Key", &"k".repeat(256)));
     if has(operation, "idempotencyKeyInUse") {
         let keyed = || ask().with("Idempotency-Key", "k");
-        keyed().body(json!({"surprise": 1})).send(&rig, operation);
-        play("idempotencyKeyInUse", keyed().body(json!({"surprise": 2})));
+        let surprised = |it: Ask| {
+            if operation.method == "DELETE" { it } else { it.body(json!({"surprise": 1})) }
+        };
+        surprised(keyed()).send(&rig, operation);
+        play("idempotencyKeyInUse", surprised(keyed()).query("?another=request"));
     }
     let text = || ask().body(json!({"a": 1})).with("Content-Type", "text/plain");
     play("unsupportedMediaType", text());
@@ -473,6 +486,76 @@ fn keys(ledger: &mut Ledger) {
     let successor = hour.text("/id");
     let revoked = ask().id(successor).body(body_of(revoke, "empty")).send(&rig, revoke);
     ledger.is(revoke, "empty", &revoked);
+}
+
+fn webhook_endpoints(ledger: &mut Ledger) {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let ask = || Ask::of(&broker.key);
+    let (list, create) = (operation("listWebhookEndpoints"), operation("createWebhookEndpoint"));
+    let all = ask().body(body_of(create, "all")).send(&rig, create);
+    let id = all.text("/id");
+    ledger.is(create, "all", &all);
+    ledger.is(list, "page", &ask().send(&rig, list));
+    ledger.is(create, "one", &ask().body(body_of(create, "one")).send(&rig, create));
+    let other = json!({"url": "https://broker.example/", "eventTypes": ["moon.risen"]});
+    ledger.is(create, "badEventTypes", &ask().body(other).send(&rig, create));
+    let change = operation("changeWebhookEndpoint");
+    let other = ask().id(id).body(json!({"eventTypes": ["moon.risen"]}));
+    ledger.is(change, "badEventTypes", &other.send(&rig, change));
+    for (name, example) in [
+        ("getWebhookEndpoint", "shown"),
+        ("getWebhookSecret", "secret"),
+        ("rotateWebhookSecret", "empty"),
+        ("testWebhookEndpoint", "empty"),
+        ("changeWebhookEndpoint", "disable"),
+    ] {
+        let operation = operation(name);
+        let mut ask = ask().id(id);
+        ask.body = any_body(operation);
+        ledger.is(operation, example, &ask.send(&rig, operation));
+    }
+    for name in ["testWebhookEndpoint", "resendWebhookDeliveries"] {
+        let operation = operation(name);
+        let mut ask = ask().id(id);
+        ask.body = any_body(operation);
+        ledger.is(operation, "endpointDisabled", &ask.send(&rig, operation));
+    }
+    let delete = operation("deleteWebhookEndpoint");
+    ledger.is(delete, "deleted", &ask().id(id).send(&rig, delete));
+    for operation in operations().iter().filter(|it| has(it, "endpointNotFound")) {
+        let mut ask = ask().id(id);
+        ask.body = any_body(operation);
+        ledger.is(operation, "endpointNotFound", &ask.send(&rig, operation));
+    }
+}
+
+fn webhook_deliveries(ledger: &mut Ledger) {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let ask = || Ask::of(&broker.key);
+    let create = operation("createWebhookEndpoint");
+    let endpoint = ask().body(body_of(create, "all")).send(&rig, create).text("/id").to_owned();
+    let test = operation("testWebhookEndpoint");
+    let sent = ask().id(&endpoint).send(&rig, test);
+    let id = format!("{endpoint}/{}", sent.text("/id"));
+    for (name, example, id) in [
+        ("listWebhookDeliveries", "page", &endpoint),
+        ("getWebhookDelivery", "shown", &id),
+        ("resendWebhookDelivery", "empty", &id),
+        ("resendWebhookDeliveries", "day", &endpoint),
+        ("getWebhookDelivery", "deliveryNotFound", &endpoint),
+        ("resendWebhookDelivery", "deliveryNotFound", &endpoint),
+    ] {
+        let operation = operation(name);
+        let mut ask = ask().id(id);
+        ask.body = any_body(operation);
+        ledger.is(operation, example, &ask.send(&rig, operation));
+    }
+    let change = operation("changeWebhookEndpoint");
+    ask().id(&endpoint).body(body_of(change, "disable")).send(&rig, change);
+    let resend = operation("resendWebhookDelivery");
+    ledger.is(resend, "endpointDisabled", &ask().id(&id).send(&rig, resend));
 }
 
 fn beside_the_contract(ledger: &mut Ledger) {
