@@ -11,7 +11,7 @@ use crate::domain::fold::Verification;
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
 use crate::store::key::Scopes;
-use crate::store::verification::verification_from_row;
+use crate::store::verification::verification_from_columns;
 use crate::store::{Reader, StoreError};
 
 /// What one key may be told about one organization, before any rule was applied.
@@ -68,11 +68,10 @@ impl Reader<'_> {
     ) -> Result<Option<Access>, StoreError> {
         self.connection
             .prepare_cached(
-                "SELECT k.organization_id AS caller, k.key_id, k.scopes,
-                        k.expires_at_ms AS key_expires_at_ms, k.revoked_at_ms,
-                        o.organization_id AS subject, o.type,
-                        v.state, v.applicant_id, v.expires_at_ms, v.lapsed, v.updated_at_ms,
-                        a.status
+                "SELECT k.organization_id, k.key_id, k.scopes, k.expires_at_ms, k.revoked_at_ms, -- 0-4
+                        o.organization_id, o.type,                                           -- 5, 6
+                        v.state, v.applicant_id, v.expires_at_ms, v.lapsed, v.updated_at_ms, -- 7-11
+                        a.status                                                             -- 12
                  FROM api_key AS k
                  LEFT JOIN organization AS o
                    ON o.organization_id = coalesce(:on_behalf_of, k.organization_id)
@@ -97,21 +96,17 @@ impl Reader<'_> {
     }
 }
 
+/// By number, as [`verification_from_columns`], for this is every request's row.
 fn from_row(row: &Row<'_>) -> Result<Access, StoreError> {
-    let subject = match row.get::<_, Option<String>>("subject")? {
+    let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+    let subject = match row.get::<_, Option<String>>(5)? {
         None => None,
         Some(id) => Some(Subject {
             id: OrganizationId::new(id),
-            kind: OrganizationType::parse(
-                row.get_ref("type")?.as_str().map_err(rusqlite::Error::from)?,
-            )
-            .ok_or(StoreError::Corrupt("organization type"))?,
-            verification: verification_from_row(row)?,
-            authorization: match row
-                .get_ref("status")?
-                .as_str_or_null()
-                .map_err(rusqlite::Error::from)?
-            {
+            kind: OrganizationType::parse(text(6)?)
+                .ok_or(StoreError::Corrupt("organization type"))?,
+            verification: verification_from_columns(row, 7)?,
+            authorization: match row.get_ref(12)?.as_str_or_null().map_err(rusqlite::Error::from)? {
                 None => None,
                 Some(word) => Some(
                     AuthorizationStatus::parse(word)
@@ -121,13 +116,12 @@ fn from_row(row: &Row<'_>) -> Result<Access, StoreError> {
         }),
     };
     Ok(Access {
-        caller: OrganizationId::new(row.get::<_, String>("caller")?),
+        caller: OrganizationId::new(row.get::<_, String>(0)?),
         key: KeyFacts {
-            id: row.get("key_id")?,
-            scopes: Scopes::parse(row.get_ref("scopes")?.as_str().map_err(rusqlite::Error::from)?)
-                .ok_or(StoreError::Corrupt("key scopes"))?,
-            expires_at: row.get::<_, Option<i64>>("key_expires_at_ms")?.map(Timestamp::from_ms),
-            revoked_at: row.get::<_, Option<i64>>("revoked_at_ms")?.map(Timestamp::from_ms),
+            id: row.get(1)?,
+            scopes: Scopes::parse(text(2)?).ok_or(StoreError::Corrupt("key scopes"))?,
+            expires_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_ms),
+            revoked_at: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_ms),
         },
         subject,
     })
