@@ -44,6 +44,9 @@ pub(super) struct SimulatorArguments {
     /// Divides the delays of webhook retries and rechecks
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     time_scale: u32,
+    /// The longest life of an SDK token, in seconds: to see one expire in the middle of a flow
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    sdk_token_life: Option<u32>,
     /// Where webhooks go
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/webhooks/sumsub")]
     webhook: String,
@@ -57,6 +60,7 @@ pub(super) fn run(arguments: &SimulatorArguments) -> Result<Answer, CliError> {
         seed: arguments.seed,
         nasty: !arguments.kind,
         time_scale: arguments.time_scale,
+        sdk_token_life_s: arguments.sdk_token_life,
         webhook_url: Some(arguments.webhook.clone()),
         ..Settings::default()
     };

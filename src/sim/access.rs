@@ -38,7 +38,11 @@ pub(super) fn sdk_token_by_query(world: &mut World, call: &Call<'_>) -> Answer {
 }
 
 /// Minting for a known user resumes the same applicant and resets nothing (stated).
-fn mint_sdk(world: &mut World, pass: Pass) -> Answer {
+fn mint_sdk(world: &mut World, mut pass: Pass) -> Answer {
+    if let Some(life_s) = world.settings.sdk_token_life_s {
+        let latest_ms = world.now_ms.saturating_add(i64::from(life_s).saturating_mul(1000));
+        pass.expires_at_ms = pass.expires_at_ms.min(latest_ms);
+    }
     world.applicant_of(&pass, ApplicantCreation::OnMint)?;
     let environment = world.tenant(pass.tenant).environment();
     let base_url = world.settings.base_url.clone();

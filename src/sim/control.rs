@@ -8,11 +8,11 @@ use super::event::{Event, Trick};
 use super::failure::Failure;
 use super::tenant::TenantId;
 use super::world::{Planned, World};
-use super::{access, decision, knob, moment, page, render};
+use super::{access, decision, frame, knob, moment, page, render};
 use crate::http::Request;
 use serde_json::{Value, json};
 
-const CALLS: [&str; 23] = [
+const CALLS: [&str; 24] = [
     "GET  /",
     "GET  /state",
     "GET  /applicants?externalUserId=&tenant=",
@@ -26,6 +26,7 @@ const CALLS: [&str; 23] = [
     "POST /partner/share-token            {applicantId, ttlInSecs?, forClientId?}",
     "POST /partners                       {tenant, partners: [clientId]}",
     "POST /sdk/open                       {token}",
+    "POST /sdk/expire                     {userId?}",
     "POST /webhook                        {url}",
     "POST /traps                          {tricks: [..], count?, type?}",
     "DELETE /traps",
@@ -55,6 +56,7 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
         ("POST", ["partner", "share-token"]) => share_token(world, &body),
         ("POST", ["partners"]) => partners(world, &body),
         ("POST", ["sdk", "open"]) => open_sdk(world, &body),
+        ("POST", ["sdk", "expire"]) => Ok(frame::expire_tokens(world, &body)),
         ("POST", ["webhook"]) => webhook(world, &body),
         ("POST", ["traps"]) => knob::trap(world, &body),
         ("DELETE", ["traps"]) => {

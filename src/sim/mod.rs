@@ -14,6 +14,7 @@
 //! render, event, json, moment              applicants, webhook bodies, Jackson's layout, dates
 //! delivery, sender                         the webhook queue and the wire
 //! page       the customer's page           control, knob              the control port
+//! frame      the WebSDK's frame and script
 //! fault      bad days of the provider
 //! serve      the two sockets
 //! ```
@@ -32,6 +33,7 @@ mod event;
 mod failure;
 mod fault;
 mod flow;
+mod frame;
 mod json;
 mod knob;
 mod limit;
@@ -223,7 +225,8 @@ impl Simulator {
         let response = if request.path().starts_with("/resources") {
             api::answer(&mut world, request)
         } else {
-            page::answer(&mut world, request)
+            let of_frame = frame::answer(&mut world, request);
+            of_frame.unwrap_or_else(|| page::answer(&mut world, request))
         };
         drop(world);
         self.changed.notify_all();

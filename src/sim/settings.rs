@@ -37,6 +37,8 @@ pub struct Settings {
     /// How long a reused identity is re-checked before its verdict, in milliseconds before
     /// `time_scale`. 0 gives the verdict within the call.
     pub reuse_review_ms: u32,
+    /// The longest life of an SDK token, in seconds, whatever was asked for: to see tokens expire.
+    pub sdk_token_life_s: Option<u32>,
     /// Whether calls beyond Sumsub's limits are answered 429.
     pub request_limit: RequestLimit,
 }
@@ -156,6 +158,7 @@ impl Default for Settings {
             applicant_creation: ApplicantCreation::OnOpen,
             reuse_collision: ReuseCollision::Conflict,
             reuse_review_ms: 1500,
+            sdk_token_life_s: None,
             request_limit: RequestLimit::Sumsub,
         }
     }
