@@ -111,6 +111,8 @@ fn register_figures(registry: &mut Registry, figures: &Figures) {
             "From event to arrival of Sumsub's last delivery",
             figures.webhook_lag_s,
         ),
+        ("outbox_depth", "Outgoing deliveries that wait for an attempt", figures.outbox_depth),
+        ("outbox_oldest_seconds", "Age of the oldest of them", figures.outbox_oldest_s),
         ("database_bytes", "Size of the register, its log not included", figures.database_bytes),
     ] {
         set(registry, name, help, value);

@@ -19,6 +19,10 @@ pub struct Figures {
     pub oldest_pending_s: i64,
     /// From event to arrival of the last delivery that led to a fact, in seconds.
     pub webhook_lag_s: i64,
+    /// Outgoing deliveries that wait for their next attempt.
+    pub outbox_depth: i64,
+    /// Age of the oldest of them, in seconds; 0: none.
+    pub outbox_oldest_s: i64,
     /// Size of the register, in bytes.
     pub database_bytes: i64,
 }
@@ -67,6 +71,16 @@ impl Reader<'_> {
                                   FROM verification_event
                                   WHERE delivery_id IS NOT NULL AND :now IS NOT NULL
                                   ORDER BY delivery_id DESC LIMIT 1), 0)",
+                now,
+            )?,
+            outbox_depth: self.number(
+                "SELECT count(*) FROM outgoing_delivery
+                 WHERE status = 'PENDING' AND :now IS NOT NULL",
+                now,
+            )?,
+            outbox_oldest_s: self.number(
+                "SELECT coalesce(max(0, :now - min(created_at_ms)) / 1000, 0)
+                 FROM outgoing_delivery WHERE status = 'PENDING'",
                 now,
             )?,
             database_bytes: self.number(

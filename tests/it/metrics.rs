@@ -29,6 +29,7 @@ fn metrics_tell_requests_statuses_and_loas() {
         "countersign_verifications{status=\"NOT_STARTED\"} 2",
         "countersign_authorizations{state=\"suspended\"} 1",
         "countersign_oldest_pending_seconds 0",
+        "countersign_outbox_depth 0",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
