@@ -43,6 +43,7 @@ class Story:
         self.verification = generated.VerificationApi(client)
         self.authorizations = generated.AuthorizationsApi(client)
         self.keys = generated.APIKeysApi(client)
+        self.webhooks = generated.WebhooksApi(client)
         self.operation = generated.OperationApi(client)
         self.broker = demo["brokerOrganizationId"]
 
@@ -214,6 +215,15 @@ class Story:
         assert self.operation.get_health().status == "ok"
         assert self.operation.get_readiness().database == "writable"
 
+    def webhook_endpoint(self):
+        step("The broker has itself told of changes")
+        new = generated.NewWebhookEndpoint(url="http://127.0.0.1:9/hooks")
+        endpoint = self.webhooks.create_webhook_endpoint(new)
+        assert self.webhooks.get_webhook_secret(endpoint.id).secret.startswith("whsec_")
+        sent = self.webhooks.test_webhook_endpoint(endpoint.id)
+        assert self.webhooks.get_webhook_delivery(endpoint.id, sent.id).message_id == sent.message_id
+        assert self.webhooks.delete_webhook_endpoint(endpoint.id).deleted
+
     def tell(self):
         business = self.business_by_session()
         self.person_by_import()
@@ -222,6 +232,7 @@ class Story:
         self.resubmission(business)
         self.revoke(business)
         self.key_rotation()
+        self.webhook_endpoint()
 
 
 def main():
