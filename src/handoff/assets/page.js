@@ -16,6 +16,7 @@
   const frame = document.getElementById('frame');
   // These are shown here, without leaving the frame; any other stage is a page of its own.
   const inFrame = { verify: told.opened, review: told.inReview, hold: told.onHold };
+  const dark = window.matchMedia('(prefers-color-scheme: dark)');
   let stage = told.stage;
   let isOpen = false;
 
@@ -57,12 +58,13 @@
     try {
       const token = await freshToken();
       isOpen = true;
-      window.snsWebSdk
+      const sdk = window.snsWebSdk
         .init(token, freshToken)
-        .withConf({ lang: told.lang })
+        .withConf({ lang: told.lang, theme: dark.matches ? 'dark' : 'light' })
         .withOptions({ addViewportTag: false, adaptIframeHeight: true })
-        .build()
-        .launch(frame);
+        .build();
+      sdk.launch(frame);
+      dark.addEventListener('change', () => sdk.setTheme?.(dark.matches ? 'dark' : 'light'));
       frame.hidden = false;
       frame.querySelector('iframe')?.setAttribute('title', told.frame);
       document.getElementById('before').hidden = true;

@@ -93,7 +93,7 @@ pub(in crate::handoff) static ENGLISH: Text = Text {
     },
     rejected: Ending {
         title: "The verification was declined",
-        words: "It cannot be tried again by this link. If you believe that this is a mistake, write to {broker}.",
+        words: "It cannot be tried again by this link. Ask {broker} if you believe that this is a mistake.",
     },
     revoked: Ending {
         title: "This link was revoked",

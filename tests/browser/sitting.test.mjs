@@ -1,0 +1,252 @@
+// The whole sitting by our own link, as a customer has it.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { after, before, test } from 'node:test';
+import { Browser, Demo, finish, handInPerson, inspect, picture, sign, until } from './rig.mjs';
+
+let demo;
+let browser;
+before(async () => { demo = await Demo.start(); browser = await Browser.start(); });
+after(async () => { await browser.stop(); await demo.stop(); });
+
+const frameOf = (page) => page.frameLocator('#frame iframe');
+const start = (page) => page.getByRole('button', { name: 'Start the check' }).click();
+
+test('a person signs the letter, is verified, and the LOA is effective', async () => {
+  const customer = await demo.customer('INDIVIDUAL');
+  const page = await browser.page();
+  await page.goto(customer.url);
+  assert.match(await page.textContent('main'), /Ada Lovelace.*Demo Broker Ltd\./s);
+  await inspect(page, 'sign-individual');
+  await sign(page);
+  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  await inspect(page, 'verify-individual');
+  assert.equal(page.requests.filter((it) => it.endsWith('/access-token')).length, 0, 'not before the button');
+  assert.equal(page.requests.filter((it) => it.includes('sns-websdk')).length, 0);
+
+  await start(page);
+  const frame = frameOf(page);
+  await frame.getByRole('heading', { name: 'Choose a document' }).waitFor();
+  await inspect(page, 'verify-frame');
+  await handInPerson(frame);
+  await page.getByText('Everything is handed in and being checked.').waitFor();
+  await frame.getByRole('button', { name: 'Approve' }).waitFor();
+  await inspect(page, 'verify-waiting');
+  assert.equal(await demo.mayAct(customer.id), false);
+  await frame.getByRole('button', { name: 'Approve' }).click();
+
+  await page.getByRole('heading', { name: 'You are done' }).waitFor();
+  assert.equal(await demo.status(customer.id), 'APPROVED');
+  assert.equal(await demo.mayAct(customer.id), true);
+  await inspect(page, 'done');
+  await page.getByRole('link', { name: 'See the receipt' }).click();
+  await page.getByRole('heading', { name: 'Receipt of your signature' }).waitFor();
+  await inspect(page, 'receipt');
+  const receipt = await (await fetch(`${customer.url}/receipt.json`)).json();
+  const letter = await (await fetch(`${customer.url}/letter.txt`)).text();
+  assert.equal(createHash('sha256').update(letter).digest('hex'), receipt.textSha256);
+  assert.ok((await page.textContent('main')).includes(receipt.textSha256));
+  await finish(page);
+});
+
+test('a company gives its registry number and one beneficial owner', async () => {
+  const customer = await demo.customer('BUSINESS');
+  const page = await browser.page();
+  await page.goto(customer.url);
+  await inspect(page, 'sign-business');
+  await sign(page, 'Grace Hopper', 'Director');
+  await start(page);
+  const frame = frameOf(page);
+  await frame.getByLabel('Registered name').fill('Acme Trading Co.');
+  await frame.getByLabel('Registry number').fill('HRB 12345');
+  await inspect(page, 'company-frame');
+  await frame.getByRole('button', { name: 'Continue' }).click();
+  await frame.getByLabel('First name').fill('Bea');
+  await frame.getByLabel('Last name').fill('Owner');
+  await frame.getByRole('button', { name: 'Continue' }).click();
+  await frame.getByRole('button', { name: 'Submit' }).click();
+  await page.getByText('A person is looking at your case.').waitFor();
+
+  await page.reload();
+  await page.getByRole('heading', { name: 'A person is looking at it' }).waitFor();
+  await inspect(page, 'hold');
+  await demo.play(customer.id, 'approve');
+  await page.getByRole('heading', { name: 'You are done' }).waitFor();
+  assert.equal(await demo.mayAct(customer.id), true);
+  await finish(page);
+});
+
+test('a resubmission brings the customer back to the failing step', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page();
+  await page.goto(customer.url);
+  await sign(page);
+  await start(page);
+  await handInPerson(frameOf(page));
+  await frameOf(page).getByRole('button', { name: 'Ask to try again' }).click();
+
+  await page.getByRole('heading', { name: 'One more try, please' }).waitFor();
+  await inspect(page, 'repeat');
+  assert.equal(await demo.status(customer.id), 'RESUBMISSION_REQUIRED');
+  await page.getByRole('button', { name: 'Continue the check' }).click();
+  const frame = frameOf(page);
+  await frame.getByText('The photo is blurry. Try again.').waitFor();
+  assert.equal(await demo.status(customer.id), 'PENDING');
+  await frame.getByRole('button', { name: 'Continue' }).click();
+  await picture(frame, 'Use a sample picture');
+  // Only the failing step: the selfie is kept.
+  await frame.getByRole('button', { name: 'Submit' }).click();
+  await frame.getByRole('button', { name: 'Approve' }).click();
+  await page.getByRole('heading', { name: 'You are done' }).waitFor();
+  await finish(page);
+});
+
+test('a token that expires in the middle is replaced by the link', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page();
+  await page.goto(customer.url);
+  await sign(page);
+  await start(page);
+  const frame = frameOf(page);
+  await frame.getByRole('button', { name: 'Continue' }).click();
+  const minted = () => page.requests.filter((it) => it.endsWith('/access-token')).length;
+  assert.equal(minted(), 1);
+  await demo.control('/sdk/expire', { userId: customer.id });
+  await picture(frame, 'Use a sample picture');
+  await frame.getByRole('button', { name: 'Use a sample selfie' }).waitFor();
+  assert.equal(minted(), 2, 'one refresh, and the step was not lost');
+  await picture(frame, 'Use a sample selfie');
+  await frame.getByRole('button', { name: 'Submit' }).click();
+  await demo.play(customer.id, 'approve');
+  await page.getByRole('heading', { name: 'You are done' }).waitFor();
+  await finish(page);
+});
+
+test('two tabs: the second signature is told that the first one counts', async () => {
+  const customer = await demo.customer();
+  const [first, second] = [await browser.page(), await browser.page({ allowed: [409] })];
+  await first.goto(customer.url);
+  await second.goto(customer.url);
+  await sign(first);
+  await first.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  await sign(second, 'Somebody Else');
+  await second.getByRole('heading', { name: 'The letter is signed already' }).waitFor();
+  await inspect(second, 'signed-before');
+  const receipt = await (await fetch(`${customer.url}/receipt.json`)).json();
+  assert.equal(receipt.signerName, 'Ada Lovelace');
+  await second.getByRole('link', { name: 'Continue' }).click();
+  await start(second);
+  await handInPerson(frameOf(second));
+  await demo.play(customer.id, 'approve');
+  await first.getByRole('heading', { name: 'You are done' }).waitFor();
+  await second.getByRole('heading', { name: 'You are done' }).waitFor();
+  await finish(first);
+  await finish(second);
+});
+
+test('a withdrawn letter, a rejected customer and an unknown link each have their clear page', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page({ allowed: [404, 410] });
+  await page.goto(customer.url);
+  await demo.revokeLoa(customer.id);
+  await sign(page);
+  await page.getByRole('heading', { name: 'The authorization was withdrawn' }).waitFor();
+  await inspect(page, 'withdrawn');
+
+  const rejected = await demo.customer();
+  await page.goto(rejected.url);
+  await sign(page);
+  await start(page);
+  await handInPerson(frameOf(page));
+  await frameOf(page).getByRole('button', { name: 'Reject for good' }).click();
+  await page.getByRole('heading', { name: 'The verification was declined' }).waitFor();
+  await inspect(page, 'rejected');
+
+  await page.goto(`${demo.api}/h/00000000000000000000000000000000`);
+  await page.getByRole('heading', { name: 'There is nothing here' }).waitFor();
+  await inspect(page, 'unknown');
+  await finish(page);
+});
+
+test('an operator revokes a link while its page is open, and makes a new one', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page({ allowed: [410] });
+  await page.goto(customer.url);
+  await sign(page);
+  await start(page);
+  await frameOf(page).getByRole('heading', { name: 'Choose a document' }).waitFor();
+  const links = demo.command('link', 'list', '--org', customer.id);
+  assert.equal((links.data ?? links).length, 1);
+  demo.command('link', 'revoke', (links.data ?? links)[0].linkId);
+  await page.getByRole('heading', { name: 'This link was revoked' }).waitFor();
+  await inspect(page, 'revoked');
+
+  const parties = ['--granting', customer.id, '--authorized', demo.brokerOrganizationId];
+  const { url } = demo.command('link', 'new', ...parties, '--public-url', demo.api);
+  await page.goto(url);
+  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  await finish(page);
+});
+
+test('a letter that is revoked while the check is open ends it', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page({ allowed: [410] });
+  await page.goto(customer.url);
+  await sign(page);
+  await start(page);
+  await frameOf(page).getByRole('heading', { name: 'Choose a document' }).waitFor();
+  await demo.revokeLoa(customer.id);
+  await page.getByRole('heading', { name: 'The authorization was withdrawn' }).waitFor();
+  await finish(page);
+});
+
+test('the letter is signed without scripts, and mistakes are told at their fields', async () => {
+  const customer = await demo.customer('BUSINESS');
+  const page = await browser.page({ withoutScripts: true, allowed: [422] });
+  await page.goto(customer.url);
+  await page.getByLabel('Full name').fill('Grace Hopper');
+  await page.getByRole('button', { name: 'Sign and continue' }).click();
+  await page.getByText('The letter is not signed yet').waitFor();
+  assert.equal(await page.getByLabel('Full name').inputValue(), 'Grace Hopper');
+  await page.getByRole('link', { name: 'Enter your role' }).waitFor();
+  await sign(page, 'Grace Hopper', 'Director');
+  await page.getByRole('heading', { name: 'Verify the business' }).waitFor();
+  assert.match(await page.locator('noscript').innerText(), /The check needs JavaScript/);
+  await page.getByRole('link', { name: 'See the receipt' }).click();
+  await page.getByText('Grace Hopper').first().waitFor();
+  await finish(page);
+
+  // The same mistakes once more where axe can run.
+  const other = await demo.customer('BUSINESS');
+  const scripted = await browser.page({ allowed: [409, 422] });
+  await scripted.goto(other.url);
+  await scripted.getByRole('button', { name: 'Sign and continue' }).click();
+  await scripted.getByText('The letter is not signed yet').waitFor();
+  await inspect(scripted, 'sign-mistakes');
+  await scripted.goto(other.url);
+  await scripted.$eval('input[name=letter]', (it) => { it.value = '0'.repeat(64); });
+  await sign(scripted, 'Grace Hopper', 'Director');
+  await scripted.getByText('The letter has changed').first().waitFor();
+  await inspect(scripted, 'sign-changed');
+  await finish(scripted);
+});
+
+test('everything up to the frame is done with the keyboard alone', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page();
+  await page.goto(customer.url);
+  const press = async (key, times = 1) => { for (let i = 0; i < times; i += 1) await page.keyboard.press(key); };
+  await press('Tab');
+  await page.keyboard.type('Ada Lovelace');
+  await press('Tab', 2);
+  await press('Space');
+  await press('Tab');
+  await press('Enter');
+  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  await press('Tab', 2);
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'start');
+  await press('Enter');
+  await frameOf(page).getByRole('heading', { name: 'Choose a document' }).waitFor();
+  await until('the frame has the focus', () => page.evaluate(() => document.activeElement.id === 'frame'));
+  await finish(page);
+});
