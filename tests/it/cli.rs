@@ -613,6 +613,53 @@ fn every_commands_help_shows_an_example_and_the_exit_codes_are_documented() {
 }
 
 #[test]
+fn an_operator_makes_lists_and_revokes_a_customers_link() {
+    let shell = Shell::new();
+    let broker = shell.organization(&["--type", "BUSINESS"]).trim().to_owned();
+    let customer =
+        shell.organization(&["--type", "INDIVIDUAL", "--created-by", &broker]).trim().to_owned();
+    let parties = ["--granting", &customer, "--authorized", &broker];
+    let new = |more: &[&str]| shell.run(&[&["link", "new"], &parties[..], more].concat());
+
+    assert!(shell.run(&["link", "list"]).ok().is_empty());
+    assert!(new(&[]).refused(2).contains("--public-url"));
+    assert!(new(&["--public-url", "http://kyc.example"]).refused(2).contains("https://"));
+    let made = new(&["--public-url", "https://kyc.example/"]);
+    assert!(made.err.contains("shown this once"), "{}", made.err);
+    let url = made.ok();
+    assert!(url.starts_with("https://kyc.example/h/") && url.trim().len() == 54, "{url}");
+
+    let links = shell.json(&["link", "list", "--org", &customer]);
+    let link = &links["data"][0];
+    assert_eq!(
+        (&link["createdBy"], &link["authorizationStatus"]),
+        (&"operator:ada".into(), &"PENDING".into())
+    );
+    let token = url.trim().rsplit('/').next().unwrap();
+    assert!(!links.to_string().contains(token), "an address is not kept");
+    let id = link["linkId"].as_str().unwrap();
+    assert!(shell.run(&["link", "revoke", id]).ok().contains("is revoked"));
+    assert!(!shell.run(&["link", "revoke", token]).refused(3).contains(token));
+    assert!(shell.run(&["link", "list"]).ok().contains("revoked"));
+}
+
+#[test]
+fn a_letter_of_the_operators_own_is_checked_before_anything_starts() {
+    let shell = Shell::new();
+    shell.organization(&["--type", "BUSINESS"]);
+    let list = |letter: &str| {
+        shell.run(&["link", "list", "--public-url", "https://kyc.example", "--letter", letter])
+    };
+
+    assert!(list("nowhere.txt").refused(2).contains("nowhere.txt cannot be used"));
+    std::fs::write(shell.directory.file("own.txt"), "version: 1\n== BUSINESS ==\n{day}\n").unwrap();
+    assert!(list("own.txt").refused(2).contains("{day} is not known"));
+    let whole = include_str!("../../src/domain/letter.txt").replace("2026-11", "ours-1");
+    std::fs::write(shell.directory.file("own.txt"), whole).unwrap();
+    list("own.txt").ok();
+}
+
+#[test]
 fn whoever_closes_the_pipe_early_has_read_enough() {
     let shell = Shell::new();
     let mut child = shell

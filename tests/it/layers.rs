@@ -27,7 +27,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
 ];
 
 /// Where each outside crate that wraps a part of the world may be named.
-const HOMES: [(&str, &[&str]); 10] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("rusqlite", &["store"]),
     ("tiny_http", &["http"]),
     ("httparse", &["http"]),
@@ -38,6 +38,8 @@ const HOMES: [(&str, &[&str]); 10] = [
     ("hmac", &["sumsub", "outbox"]),
     ("signal_hook", &["cli"]),
     ("anyhow", &["cli", "main"]),
+    ("maud", &["handoff"]),
+    ("governor", &["api", "handoff"]),
 ];
 
 fn sources() -> Vec<(String, PathBuf, String)> {

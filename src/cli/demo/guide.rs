@@ -35,7 +35,8 @@ curl -X POST {api}/v1/organizations/verification \\
   -H 'Authorization: Bearer {key}' \\
   -H 'Nxos-On-Behalf-Of: {business}'
 
-   The customer verifies itself here; submit, then decide as Sumsub would:
+   The customer signs the letter and verifies itself here, in one sitting; then decide as
+   Sumsub would, in the same window:
    {link}
 
 2. Poll for the result
