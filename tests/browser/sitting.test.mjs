@@ -33,6 +33,12 @@ test('a person signs the letter, is verified, and the LOA is effective', async (
   await frame.getByRole('button', { name: 'Approve' }).waitFor();
   await inspect(page, 'verify-waiting');
   assert.equal(await demo.mayAct(customer.id), false);
+
+  // Whoever closes the page and comes back finds the same state, and may look into the frame again.
+  await page.reload();
+  await page.getByRole('heading', { name: 'Being checked' }).waitFor();
+  await inspect(page, 'review');
+  await page.getByRole('button', { name: 'Open the check again' }).click();
   await frame.getByRole('button', { name: 'Approve' }).click();
 
   await page.getByRole('heading', { name: 'You are done' }).waitFor();
