@@ -23,14 +23,31 @@ impl TrustedProxies {
     }
 
     /// The address of the client: the first one, seen from us, that is no listed proxy.
+    ///
+    /// A proxy writes one of the two headers and commonly passes the other on as the client sent it.
+    /// Which one it writes is not known here, so when they name two clients neither is believed.
     pub fn client_address(&self, request: &Request) -> Option<IpAddr> {
         let peer = request.peer?;
         if self.0.is_empty() || !self.lists(peer) {
             return Some(peer);
         }
-        let told: Vec<IpAddr> = told_addresses(request);
-        let client = told.iter().rev().find(|it| !self.lists(**it));
-        Some(client.or(told.first()).copied().unwrap_or(peer))
+        let forwarded =
+            self.told(request.header_values("forwarded").flat_map(|it| it.split(',')).map(for_of));
+        let x_forwarded_for = self.told(
+            request.header_values("x-forwarded-for").flat_map(|it| it.split(',')).map(address_of),
+        );
+        match (forwarded, x_forwarded_for) {
+            (Some(one), Some(other)) if one != other => Some(peer),
+            (one, other) => one.or(other).or(Some(peer)),
+        }
+    }
+
+    /// Of the addresses from the client to the last proxy, the client's. An unreadable entry ends what
+    /// can be believed.
+    fn told(&self, entries: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
+        let entries: Vec<Option<IpAddr>> = entries.collect();
+        let told: Vec<IpAddr> = entries.into_iter().rev().map_while(|it| it).collect();
+        told.iter().find(|it| !self.lists(**it)).or(told.last()).copied()
     }
 
     fn lists(&self, address: IpAddr) -> bool {
@@ -38,29 +55,12 @@ impl TrustedProxies {
     }
 }
 
-/// From the client to the last proxy. An unreadable entry ends what can be believed.
-fn told_addresses(request: &Request) -> Vec<IpAddr> {
-    let forwarded: Vec<&str> = request.header_values("forwarded").collect();
-    let entries: Vec<String> = if forwarded.is_empty() {
-        request
-            .header_values("x-forwarded-for")
-            .flat_map(|it| it.split(','))
-            .map(ToOwned::to_owned)
-            .collect()
-    } else {
-        forwarded.iter().flat_map(|it| it.split(',')).map(for_of_element).collect()
-    };
-    let mut told: Vec<IpAddr> = entries.iter().rev().map_while(|it| address_of(it)).collect();
-    told.reverse();
-    told
-}
-
-fn for_of_element(element: &str) -> String {
+fn for_of(element: &str) -> Option<IpAddr> {
     element
         .split(';')
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(name, _)| name.eq_ignore_ascii_case("for"))
-        .map_or_else(String::new, |(_, value)| value.trim_matches('"').to_owned())
+        .and_then(|(_, value)| address_of(value.trim_matches('"')))
 }
 
 fn address_of(entry: &str) -> Option<IpAddr> {
@@ -113,6 +113,18 @@ mod tests {
             client("127.0.0.1", "127.0.0.1", &[("Forwarded", "for=192.0.2.60:80")]),
             "192.0.2.60"
         );
+    }
+
+    #[test]
+    fn a_client_cannot_name_itself_in_the_header_that_its_proxy_passes_on() {
+        let (own, claimed) = (("X-Forwarded-For", "9.9.9.9"), ("Forwarded", "for=6.6.6.6"));
+        assert_eq!(client("10.0.0.1", "10.0.0.1", &[claimed, own]), "10.0.0.1");
+        let (own, claimed) = (("Forwarded", "for=9.9.9.9"), ("X-Forwarded-For", "6.6.6.6"));
+        assert_eq!(client("10.0.0.1", "10.0.0.1", &[claimed, own]), "10.0.0.1");
+        let both = [("Forwarded", "for=9.9.9.9"), ("X-Forwarded-For", "9.9.9.9")];
+        assert_eq!(client("10.0.0.1", "10.0.0.1", &both), "9.9.9.9");
+        let unreadable = [("Forwarded", "for=unknown"), ("X-Forwarded-For", "9.9.9.9")];
+        assert_eq!(client("10.0.0.1", "10.0.0.1", &unreadable), "9.9.9.9");
     }
 
     #[test]
