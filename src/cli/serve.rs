@@ -42,7 +42,7 @@ and SIGINT let requests in flight finish; a second signal does not wait.";
 /// Serves until a signal.
 pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliError> {
     let signals = Stop::on_signal()?;
-    logging::start(&config.log);
+    let _log = logging::start(&config.log);
     for name in unknown {
         tracing::warn!(name, "this variable is no setting of countersign");
     }

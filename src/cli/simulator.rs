@@ -55,7 +55,7 @@ pub(super) struct SimulatorArguments {
 /// Runs until a signal.
 pub(super) fn run(arguments: &SimulatorArguments) -> Result<Answer, CliError> {
     let stop = Stop::on_signal()?;
-    logging::start("info");
+    let _log = logging::start("info");
     let settings = Settings {
         seed: arguments.seed,
         nasty: !arguments.kind,

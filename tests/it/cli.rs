@@ -1,6 +1,6 @@
 //! The command line as an operator meets it: the built program, its two streams, its exit codes.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -803,4 +803,46 @@ fn the_demo_tells_people_what_to_paste_and_ends_on_a_signal() {
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
+}
+
+/// A server that has answered more requests than pipe, buffer and queue of its log take together, while
+/// nobody read the log.
+fn server_whose_log_nobody_reads() -> (Shell, Resident, impl Iterator<Item = String>) {
+    const REQUESTS: usize = 9_500;
+    let shell = Shell::new().with(&SECRETS).with(&SUMSUB);
+    let mut server = Resident::start(&shell, &["serve", "--listen", "127.0.0.1:0"]);
+    let mut log = BufReader::new(server.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = log.find(|it| it.contains("serves http://")).unwrap();
+    let address = told.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    let mut asking = stream.try_clone().unwrap();
+    let asked = std::thread::spawn(move || {
+        let request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(REQUESTS);
+        asking.write_all(&request).unwrap();
+        asking.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    asked.join().unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), REQUESTS);
+    (shell, server, log)
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_an_answer_nor_the_end() {
+    let (_shell, server, _log) = server_whose_log_nobody_reads();
+
+    assert_eq!(server.terminate(), 0);
+}
+
+#[test]
+fn a_log_that_is_read_too_late_says_how_many_lines_are_missing() {
+    let (_shell, server, mut log) = server_whose_log_nobody_reads();
+
+    let told = log.find(|it| it.contains("lines of the log are missing here")).unwrap();
+
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["level"], "WARN", "{told}");
+    assert_eq!(server.terminate(), 0);
 }

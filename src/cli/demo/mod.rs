@@ -45,7 +45,7 @@ pub(super) struct DemoArguments {
 /// Runs the demo in one of its three ways. A signal ends a play at once, and the others in order.
 pub(super) fn run(arguments: DemoArguments) -> Result<Answer, CliError> {
     let stop = if arguments.play { None } else { Some(Stop::on_signal()?) };
-    logging::start("error");
+    let _log = logging::start("error");
     let stage = Stage::open(arguments.directory)?;
     let done = match stop {
         None => story::play(&stage),
