@@ -81,6 +81,13 @@ impl From<io::Error> for CliError {
     }
 }
 
+/// What only a person reads, with the story of where it happened.
+impl From<anyhow::Error> for CliError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Exit::Refused, format!("{error:#}"))
+    }
+}
+
 impl From<DescriptorLimitError> for CliError {
     fn from(error: DescriptorLimitError) -> Self {
         Self::new(Exit::Refused, error.to_string())

@@ -18,7 +18,9 @@ mod openapi;
 mod organization;
 mod output;
 mod serve;
+mod shell;
 mod simulator;
+mod supervisor;
 mod verification;
 mod webhook;
 mod wiring;
@@ -26,7 +28,7 @@ mod wiring;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -88,6 +90,12 @@ enum Command {
     /// Print the OpenAPI document of this version
     #[command(after_help = openapi::HELP)]
     Openapi,
+    /// Print what a shell needs to complete this program's commands
+    #[command(after_help = shell::COMPLETIONS_HELP)]
+    Completions(shell::CompletionsArguments),
+    /// Print the manual page, or write the pages of all commands
+    #[command(after_help = shell::MAN_HELP)]
+    Man(shell::ManArguments),
     /// Try everything without an account: simulator, server, a broker and two customers
     #[command(after_help = demo::HELP)]
     Demo(demo::DemoArguments),
@@ -135,6 +143,8 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         }
         // These need no configuration, and none can harm them.
         Command::Openapi => Ok(openapi::print()),
+        Command::Completions(arguments) => Ok(shell::completions(Cli::command(), &arguments)),
+        Command::Man(arguments) => shell::man(Cli::command(), &arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Simulator(arguments) => simulator::run(&arguments),
     }
@@ -171,8 +181,6 @@ fn instant_of(flag: &str, text: &str) -> Result<Timestamp, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -11,6 +11,7 @@ use signal_hook::iterator::Signals;
 use super::exit::{CliError, Exit};
 use super::logging;
 use super::output::{Answer, tell};
+use super::supervisor::{self, Watchdog};
 use super::wiring::{Asks, appliance};
 use crate::api::{self, Api, ApiSettings, RateLimits};
 use crate::config::Config;
@@ -59,17 +60,24 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     let metrics =
         config.metrics_listen.map(|it| listen_for_metrics(it, api, &clock)).transpose()?;
     let courier = Courier::start(Arc::clone(&appliance))?;
-    tell(&format!(
-        "countersign serves http://{} ({} environment, register {})",
+    let watchdog = Watchdog::start(Arc::clone(&appliance))?;
+    let serving = format!(
+        "serves http://{} ({} environment, register {})",
         server.address(),
         config.world.as_str(),
         config.database.display()
-    ));
+    );
+    tell(&format!("countersign {serving}"));
+    supervisor::is_ready(&serving);
     signals.wait();
     tracing::info!("stopping");
+    supervisor::is_stopping();
     appliance.store.changes().end_waits();
     server.stop(GRACE);
     courier.stop(GRACE);
+    if let Some(watchdog) = watchdog {
+        watchdog.stop();
+    }
     if let Some(metrics) = metrics {
         metrics.stop(Duration::ZERO);
     }

@@ -805,6 +805,65 @@ fn the_demo_tells_people_what_to_paste_and_ends_on_a_signal() {
     assert_eq!(rest, "");
 }
 
+#[test]
+fn a_service_manager_is_told_that_the_server_is_ready_then_alive_then_stopping() {
+    let directory = Directory::new();
+    let path = directory.file("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let next = || {
+        let mut bytes = [0; 512];
+        let length = manager.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let shell = Shell::new().with(&SECRETS).with(&SUMSUB).with(&[
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "20000"),
+        ("COUNTERSIGN_LISTEN", "127.0.0.1:0"),
+    ]);
+
+    let server = Resident::start(&shell, &["serve"]);
+
+    let first = next();
+    assert!(first.starts_with("READY=1\nSTATUS=serves http://127.0.0.1:"), "{first}");
+    assert_eq!((next().trim_end(), next().trim_end()), ("WATCHDOG=1", "WATCHDOG=1"));
+    assert_eq!(server.terminate(), 0);
+    let last = std::iter::repeat_with(next).find(|it| it.trim_end() != "WATCHDOG=1").unwrap();
+    assert!(last.starts_with("STOPPING=1\n"), "{last}");
+}
+
+#[test]
+fn every_command_has_a_manual_page_and_a_completion() {
+    let shell = Shell::new();
+    let help = shell.run(&["help"]).ok();
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|it| *it != "Commands:")
+        .skip(1)
+        .take_while(|it| !it.is_empty())
+        .filter_map(|it| it.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|it| *it != "help")
+        .collect();
+    assert!(commands.len() > 10, "{help}");
+
+    let page = shell.run(&["man"]).ok();
+    shell.run(&["man", "pages"]).ok();
+
+    let error = shell.run(&["man", "/dev/null/pages"]).refused(1);
+    assert!(error.contains("cannot write pages into /dev/null/pages: "), "{error}");
+    for command in commands {
+        for kind in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let script = shell.run(&["completions", kind]).ok();
+            assert!(script.contains(command), "{kind}: {command}");
+        }
+        let name = format!("countersign-{command}");
+        let own =
+            std::fs::read_to_string(shell.directory.file(&format!("pages/{name}.1"))).unwrap();
+        assert!(own.contains(".SH SYNOPSIS") && own.contains("Example"), "{own}");
+        assert!(page.contains(&name.replace('-', "\\-")), "{name}: {page}");
+    }
+}
+
 /// A server that has answered more requests than pipe, buffer and queue of its log take together, while
 /// nobody read the log.
 fn server_whose_log_nobody_reads() -> (Shell, Resident, impl Iterator<Item = String>) {

@@ -1,0 +1,76 @@
+//! What systemd is told, if it started us: that we are ready, alive, and stopping.
+//!
+//! The protocol is `sd_notify(3)`; without `NOTIFY_SOCKET` nothing is said to anybody.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::store::StoreError;
+use crate::usecase::Appliance;
+
+/// Says that connections are taken.
+pub(super) fn is_ready(status: &str) {
+    say(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Says that requests in flight are finished, and no more are taken.
+pub(super) fn is_stopping() {
+    say(&[NotifyState::Stopping, NotifyState::Status("requests in flight finish")]);
+}
+
+fn say(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}
+
+/// Tells the service manager that we are alive, for as long as we are: twice in each of its intervals.
+///
+/// Alive is who answers, whatever the answer: a register on a full disk is told by `/readyz`, and no
+/// restart mends it. Only a read or a write that hangs stays silent, and is then ended by the manager.
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Watchdog {
+    /// Begins, if `WATCHDOG_USEC` asks for it.
+    pub(super) fn start(appliance: Arc<Appliance>) -> std::io::Result<Option<Self>> {
+        let Some(interval) = sd_notify::watchdog_enabled() else { return Ok(None) };
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("watchdog".to_owned())
+            .spawn(move || say_alive(&appliance, interval / 2, &stopped))?;
+        Ok(Some(Self { stop, thread }))
+    }
+
+    /// Ends.
+    pub(super) fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that answers the watchdog had panicked");
+        }
+    }
+}
+
+fn say_alive(appliance: &Appliance, every: Duration, stopped: &Receiver<()>) {
+    while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(every) {
+        touch(appliance);
+        say(&[NotifyState::Watchdog]);
+    }
+}
+
+/// Comes back when a reader and the writer have answered.
+fn touch(appliance: &Appliance) {
+    let now = (appliance.clock)();
+    let read = appliance.store.read(|register| register.has_due_expiry(now));
+    let written = appliance.store.write(|_| Ok::<_, StoreError>(()));
+    if let Err(error) = read.map(drop).and(written) {
+        tracing::error!(%error, "the register answers with an error");
+    }
+}
