@@ -4,6 +4,9 @@ Every call and every answer goes through the generated classes: an answer that t
 describe fails in them. What an operator does is done on the command line, what Sumsub's reviewer does
 on the simulator's control port. Time cannot be put forward from outside, so the expiry of the story is
 an operator's "submit again" here: the same status, reached otherwise.
+
+`play.py BINARY [PROXY DIRECTORY]`: with a proxy's name the broker's calls go through it, over TLS with
+the certificate in the directory (tests/proxies/run.sh).
 """
 
 import json
@@ -17,7 +20,10 @@ from pathlib import Path
 import countersign_client as generated
 from countersign_client.exceptions import ApiException
 
-BINARY = sys.argv[1]
+sys.path.append(str(Path(__file__).parents[2] / "proxies"))
+from proxy import in_front_of  # noqa: E402
+
+BINARY, *PROXY = sys.argv[1:]
 steps = 0
 
 
@@ -35,9 +41,9 @@ def control(demo, method, path, body=None):
 
 
 class Story:
-    def __init__(self, demo, register):
+    def __init__(self, demo, register, api, ca=None):
         self.demo, self.register = demo, register
-        configuration = generated.Configuration(host=demo["api"], access_token=demo["brokerKey"])
+        configuration = generated.Configuration(host=api, access_token=demo["brokerKey"], ssl_ca_cert=ca)
         client = generated.ApiClient(configuration)
         self.organizations = generated.OrganizationsApi(client)
         self.verification = generated.VerificationApi(client)
@@ -242,8 +248,13 @@ def main():
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             demo = json.loads(process.stdout.readline())
+            register = directory / "countersign.db"
             began = time.monotonic()
-            Story(demo, directory / "countersign.db").tell()
+            if PROXY:
+                with in_front_of(demo["api"].removeprefix("http://"), *PROXY) as api:
+                    Story(demo, register, api, f"{PROXY[1]}/cert.pem").tell()
+            else:
+                Story(demo, register, demo["api"]).tell()
             print(f"The generated client played {steps} steps in {time.monotonic() - began:.1f} s.")
         finally:
             process.terminate()
