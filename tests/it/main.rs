@@ -12,6 +12,7 @@
 mod authorizations;
 mod cli;
 mod crash;
+mod dependencies;
 mod document;
 mod explanations;
 mod handoff;
