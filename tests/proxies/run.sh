@@ -14,6 +14,8 @@ if ! command -v caddy >/dev/null || ! command -v nginx >/dev/null || ! command -
 fi
 
 work=$(mktemp -d)
+# nginx works as a user of its own, and keeps large bodies there.
+chmod 755 "$work"
 trap 'rm -rf "$work"' EXIT
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
   -addext 'subjectAltName=DNS:localhost' -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
