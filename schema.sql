@@ -146,12 +146,15 @@ CREATE TABLE verification_event (
   delivery_id      INTEGER REFERENCES delivery (delivery_id),           -- the cause, if Sumsub said it
   actor            TEXT,                      -- the cause, if a person did it: 'operator:<login>'
   reason           TEXT,                      -- the operator's words
-  request_id       TEXT                       -- the cause, if a request did it
+  request_id       TEXT,                      -- the cause, if a request did it
+  asked_at_ms      INTEGER                    -- the cause, if we asked Sumsub and no webhook had said it
 ) STRICT;
 
 CREATE INDEX verification_event_by_organization ON verification_event (organization_id, sequence);
 CREATE UNIQUE INDEX verification_event_by_delivery ON verification_event (delivery_id)
   WHERE delivery_id IS NOT NULL;
+CREATE INDEX verification_event_by_asking ON verification_event (asked_at_ms)
+  WHERE asked_at_ms IS NOT NULL;
 
 -- DERIVED: the fold of verification_event. Exactly one row per organization.
 CREATE TABLE verification (
@@ -164,6 +167,26 @@ CREATE TABLE verification (
   lapsed           INTEGER NOT NULL CHECK (lapsed IN (0, 1)),  -- ended by expiry, not approved since
   updated_at_ms    INTEGER NOT NULL           -- when readers saw the status begin
 ) STRICT, WITHOUT ROWID;
+
+-- Those that wait for Sumsub or for their customer.
+CREATE INDEX verification_waiting ON verification (updated_at_ms)
+  WHERE state IN ('PENDING', 'ON_HOLD_BY_PROVIDER', 'RESUBMISSION_REQUIRED');
+
+-- When Sumsub was last asked about a verification, so that one that is just slow is asked about ever
+-- more rarely. A note, not a fact: without it Sumsub is asked once too often.
+CREATE TABLE reconciliation (
+  organization_id  TEXT    PRIMARY KEY REFERENCES organization (organization_id),
+  asked_at_ms      INTEGER NOT NULL,          -- 0: it has not answered yet
+  since_ms         INTEGER NOT NULL,          -- the wait counts from here: the last question or fact
+  quiet            INTEGER NOT NULL CHECK (quiet >= 0)  -- questions since the last fact that told nothing new
+) STRICT, WITHOUT ROWID;
+
+-- One row, once the reconciler has run.
+CREATE TABLE reconciler (
+  only_row       INTEGER PRIMARY KEY CHECK (only_row = 1),
+  passed_at_ms   INTEGER NOT NULL,            -- its last pass: until then nothing was missed unnoticed
+  sweep_from_ms  INTEGER NOT NULL             -- whoever was not asked about since then is to be, once
+) STRICT;
 
 -- DERIVED: the fold of authorization_event. A Letter of Authorization.
 CREATE TABLE authorization (

@@ -22,10 +22,11 @@ pub use variables::Variables;
 
 use setting::{
     CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, LETTER, LISTEN,
-    LOG, METRICS_LISTEN, PROVIDER_PERMITS, PUBLIC_URL, REQUESTS_BURST, REQUESTS_PER_SECOND,
-    SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL,
-    SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
-    VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
+    LOG, METRICS_LISTEN, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER, RECONCILE_EVERY,
+    REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
+    SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES,
+    VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE,
+    WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -150,6 +151,10 @@ pub struct Config {
     pub valid_days_individual: u32,
     /// Requests that may wait for Sumsub at once.
     pub provider_permits: usize,
+    /// Seconds that a verification waits before Sumsub is asked about it.
+    pub reconcile_after_s: u32,
+    /// Seconds between two looks for such verifications; 0 = never.
+    pub reconcile_every_s: u32,
     /// Divides the delays between attempts to a webhook endpoint.
     pub webhook_time_scale: u32,
     /// Open connections.
@@ -283,6 +288,8 @@ impl Config {
             valid_days_individual: found
                 .parse(&VALID_DAYS_INDIVIDUAL, |it| value::within(it, 0..=36_500))?,
             provider_permits: found.parse(&PROVIDER_PERMITS, |it| value::within(it, 1..=1024))?,
+            reconcile_after_s: found.parse(&RECONCILE_AFTER, |it| value::within(it, 1..=86_400))?,
+            reconcile_every_s: found.parse(&RECONCILE_EVERY, |it| value::within(it, 0..=300))?,
             webhook_time_scale: found
                 .parse(&WEBHOOK_TIME_SCALE, |it| value::within(it, 1..=100_000))?,
             connections_max: found.parse(&CONNECTIONS_MAX, |it| value::within(it, 1..=65_536))?,

@@ -18,14 +18,16 @@
 //! - [`api`]: the public contract: routing, authentication, the table of errors.
 //! - [`handoff`]: the customer's pages: sign the letter and be verified, by one link.
 //!
-//! Four walks, each readable without a search. *A poll*: `http` → `api::Api::handle` →
+//! Five walks, each readable without a search. *A poll*: `http` → `api::Api::handle` →
 //! `usecase::authenticate` (one read: key, organization, LOA, verification) → the verification at
 //! now → body; Sumsub is never asked. *A session*: `usecase::start_session` asks the table, then
 //! Sumsub with no transaction open, then the table again in the commit that records the fact. *A
 //! webhook*: `usecase::receive_webhook` checks the digest over the raw bytes, and in one commit keeps
 //! them, records the fact in its place, folds, and records the outcome; then 200. *An event, on its
 //! way out*: `store::outgoing_message` writes it in the commit of the change, whoever changed what;
-//! `usecase::deliver_events` claims, signs, sends and records.
+//! `usecase::deliver_events` claims, signs, sends and records. *A webhook that never came*:
+//! `usecase::reconciler` says whom to ask about, `usecase::reconcile` asks Sumsub, tries the answer
+//! on the facts, and records it if it changes what they come to.
 pub mod api;
 pub mod cli;
 pub mod config;

@@ -138,5 +138,6 @@ pub(super) fn source_of(cause: &Cause) -> &'static str {
         Cause::Delivery(_) => "provider",
         Cause::Operator { .. } => "operator",
         Cause::Request(_) => "request",
+        Cause::Asked(_) => "reconcile",
     }
 }

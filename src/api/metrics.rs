@@ -113,6 +113,12 @@ fn register_figures(registry: &mut Registry, figures: &Figures) {
         ),
         ("outbox_depth", "Outgoing deliveries that wait for an attempt", figures.outbox_depth),
         ("outbox_oldest_seconds", "Age of the oldest of them", figures.outbox_oldest_s),
+        ("drift", "Webhooks of Sumsub that were missed, and found by asking it", figures.drift),
+        (
+            "reconciler_pass_age_seconds",
+            "Since the reconciler's last whole pass; -1: it has never run",
+            figures.last_pass_age_s,
+        ),
         ("database_bytes", "Size of the register, its log not included", figures.database_bytes),
     ] {
         set(registry, name, help, value);

@@ -227,7 +227,7 @@ fn explain(failure: &Failure, parties: &Parties) -> CliError {
                 error.sentence, parties.granting, parties.authorized
             ),
         ),
-        Exit::Refused | Exit::Usage | Exit::Provider | Exit::Register => error,
+        Exit::Refused | Exit::Usage | Exit::Provider | Exit::Register | Exit::WouldChange => error,
     }
 }
 

@@ -18,7 +18,8 @@ Exit codes:
   3  there is no such organization, authorization, key, delivery or
      refused call
   4  Sumsub could not be asked
-  5  the register cannot be used";
+  5  the register cannot be used
+  6  a dry run found something that it would change";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(super) enum Exit {
     Provider,
     /// 5.
     Register,
+    /// 6.
+    WouldChange,
 }
 
 impl Exit {
@@ -44,6 +47,7 @@ impl Exit {
             Self::NotFound => 3,
             Self::Provider => 4,
             Self::Register => 5,
+            Self::WouldChange => 6,
         }
     }
 }
@@ -169,7 +173,7 @@ fn decisions(failure: &Failure) -> &'static str {
     }
 }
 
-fn at_sumsub(error: &SumsubError) -> &'static str {
+pub(super) fn at_sumsub(error: &SumsubError) -> &'static str {
     match error {
         SumsubError::Credentials(_) => {
             "check sumsub-app-token, sumsub-secret-key, the token's permissions at Sumsub, and \

@@ -115,6 +115,7 @@ fn of_verification(cause: &Cause) -> String {
         Cause::Delivery(id) => format!("delivery {id}"),
         Cause::Operator { actor, reason } => format!("{actor}: {reason}"),
         Cause::Request(id) => format!("request {id}"),
+        Cause::Asked(at) => format!("asking Sumsub at {at}"),
     }
 }
 

@@ -153,7 +153,7 @@ fn show(format: Format, delivery: &Delivery) -> Answer {
             let mut out = format!("{}\n", fields(&pairs)).into_bytes();
             out.extend_from_slice(&delivery.body);
             out.push(b'\n');
-            Answer { out, story: None }
+            Answer { out, ..Answer::default() }
         }
     }
 }

@@ -17,6 +17,7 @@ mod logging;
 mod openapi;
 mod organization;
 mod output;
+mod reconcile;
 mod serve;
 mod shell;
 mod simulator;
@@ -82,6 +83,9 @@ enum Command {
     Verification(verification::VerificationArguments),
     /// Read what Sumsub delivered, and apply it again
     Inbox(inbox::InboxArguments),
+    /// Ask Sumsub about verifications that wait, and apply what no webhook has said
+    #[command(after_help = reconcile::HELP)]
+    Reconcile(reconcile::ReconcileArguments),
     /// Make, list and change our callers' webhook endpoints, and see what was sent to them
     Webhook(webhook::WebhookArguments),
     /// Print what is configured and where each value came from
@@ -138,6 +142,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Verification(arguments) => verification::run(&operator()?, arguments),
         Command::Webhook(arguments) => webhook::run(&operator()?, arguments),
         Command::Inbox(arguments) => inbox::run(&operator()?, &arguments),
+        Command::Reconcile(arguments) => reconcile::run(&operator()?, &arguments),
         Command::Config(arguments) => {
             Ok(configuration::show(&operator()?.config, &unknown, &arguments))
         }

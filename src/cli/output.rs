@@ -33,12 +33,14 @@ pub(super) struct Answer {
     pub(super) out: Vec<u8>,
     /// For stderr: what happened besides, what to do next.
     pub(super) story: Option<String>,
+    /// The verdict, if it is not plain success.
+    pub(super) exit: Option<Exit>,
 }
 
 impl Answer {
     /// Text for people, complete with its last newline.
     pub(super) fn text(text: String) -> Self {
-        Self { out: text.into_bytes(), story: None }
+        Self { out: text.into_bytes(), ..Self::default() }
     }
 
     /// JSON for programs.
@@ -49,6 +51,11 @@ impl Answer {
     /// The same with a story.
     pub(super) fn telling(self, story: impl Into<String>) -> Self {
         Self { story: Some(story.into()), ..self }
+    }
+
+    /// The same with another verdict than success.
+    pub(super) fn ending(self, exit: Exit) -> Self {
+        Self { exit: Some(exit), ..self }
     }
 
     /// A list: a table, or nothing and `when_empty` told; for programs the contract's list object.
@@ -89,7 +96,7 @@ pub(super) fn write(answer: &Answer) -> ExitCode {
     if let Some(story) = &answer.story {
         tell(story);
     }
-    ExitCode::SUCCESS
+    answer.exit.map_or(ExitCode::SUCCESS, |it| ExitCode::from(it.code()))
 }
 
 /// Says why a command did not do what was asked.

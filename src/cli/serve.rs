@@ -21,9 +21,10 @@ use crate::http::client_address::TrustedProxies;
 use crate::http::limits::{Limits, raise_descriptor_limit};
 use crate::http::server::{self, Server};
 use crate::http::{Request, Response, Service};
-use crate::store::Opening;
+use crate::store::{Opening, Patience};
 use crate::usecase::Appliance;
 use crate::usecase::deliver_events::Courier;
+use crate::usecase::reconciler::{LONGEST_WAIT_MS, Pulse, Reconciler};
 
 /// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
 const GRACE: Duration = Duration::from_secs(10);
@@ -61,6 +62,8 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
         config.metrics_listen.map(|it| listen_for_metrics(it, api, &clock)).transpose()?;
     let courier = Courier::start(Arc::clone(&appliance))?;
     let watchdog = Watchdog::start(Arc::clone(&appliance))?;
+    let reconciler =
+        pulse(config).map(|pulse| Reconciler::start(Arc::clone(&appliance), pulse)).transpose()?;
     let serving = format!(
         "serves http://{} ({} environment, register {})",
         server.address(),
@@ -77,6 +80,9 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     courier.stop(GRACE);
     if let Some(watchdog) = watchdog {
         watchdog.stop();
+    }
+    if let Some(reconciler) = reconciler {
+        reconciler.stop();
     }
     if let Some(metrics) = metrics {
         metrics.stop(Duration::ZERO);
@@ -159,6 +165,14 @@ fn service(clock: &Clock, handle: Handle) -> Service {
         body_bytes_max: api::body_bytes_max,
         clock: Arc::new(move || clock().as_ms()),
     }
+}
+
+/// How the reconciler runs, unless it is switched off.
+fn pulse(config: &Config) -> Option<Pulse> {
+    let first_ms = i64::from(config.reconcile_after_s).saturating_mul(1000);
+    let every = Duration::from_secs(u64::from(config.reconcile_every_s));
+    let patience = Patience { first_ms, longest_ms: LONGEST_WAIT_MS };
+    (!every.is_zero()).then_some(Pulse { every, patience })
 }
 
 fn api_settings(config: &Config) -> ApiSettings {

@@ -38,14 +38,14 @@ pub(super) struct ManArguments {
 pub(super) fn completions(mut command: clap::Command, arguments: &CompletionsArguments) -> Answer {
     let mut out = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "countersign", &mut out);
-    Answer { out, story: None }
+    Answer { out, ..Answer::default() }
 }
 
 pub(super) fn man(command: clap::Command, arguments: &ManArguments) -> Result<Answer, CliError> {
     let Some(directory) = &arguments.directory else {
         let mut out = Vec::new();
         clap_mangen::Man::new(command).render(&mut out)?;
-        return Ok(Answer { out, story: None });
+        return Ok(Answer { out, ..Answer::default() });
     };
     let place = directory.display();
     write_pages(command, directory).with_context(|| format!("cannot write pages into {place}"))?;

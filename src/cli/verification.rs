@@ -223,6 +223,7 @@ pub(super) fn cause(fact: &RecordedFact) -> String {
         Cause::Delivery(id) => format!("delivery {id} of {}", fact.fact.happened_at),
         Cause::Operator { actor, reason } => format!("{actor}: {reason}"),
         Cause::Request(id) => format!("request {id}"),
+        Cause::Asked(_) => format!("asked Sumsub, where it stands since {}", fact.fact.happened_at),
     }
 }
 
@@ -238,6 +239,7 @@ fn fact_json(fact: &RecordedFact) -> Value {
             Cause::Delivery(id) => json!({"delivery": id}),
             Cause::Operator { actor, reason } => json!({"actor": actor, "reason": reason}),
             Cause::Request(id) => json!({"requestId": id}),
+            Cause::Asked(at) => json!({"askedAt": at.to_string()}),
         },
     })
 }

@@ -371,7 +371,7 @@ fn delivery(format: Format, delivery: &OutgoingDelivery) -> Answer {
             let mut out = format!("{}\n", fields(&pairs)).into_bytes();
             out.extend_from_slice(&delivery.body);
             out.push(b'\n');
-            Answer { out, story: None }
+            Answer { out, ..Answer::default() }
         }
     }
 }

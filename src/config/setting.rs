@@ -98,6 +98,18 @@ pub(super) static VALID_DAYS_INDIVIDUAL: Setting = Setting::open(
 pub(super) static PROVIDER_PERMITS: Setting =
     Setting::open("provider-permits", Some("16"), "Requests that may wait for Sumsub at once")
         .accepts("1 to 1024");
+pub(super) static RECONCILE_AFTER: Setting = Setting::open(
+    "reconcile-after",
+    Some("600"),
+    "Seconds that a verification waits before Sumsub is asked about it",
+)
+.accepts("1 to 86400");
+pub(super) static RECONCILE_EVERY: Setting = Setting::open(
+    "reconcile-every",
+    Some("60"),
+    "Seconds between two looks of `serve` for verifications that wait too long",
+)
+.accepts("0 (never) to 300");
 pub(super) static WEBHOOK_TIME_SCALE: Setting = Setting::open(
     "webhook-time-scale",
     Some("1"),
@@ -163,7 +175,7 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 26] = [
+pub static SETTINGS: [&Setting; 28] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -178,6 +190,8 @@ pub static SETTINGS: [&Setting; 26] = [
     &VALID_DAYS_BUSINESS,
     &VALID_DAYS_INDIVIDUAL,
     &PROVIDER_PERMITS,
+    &RECONCILE_AFTER,
+    &RECONCILE_EVERY,
     &WEBHOOK_TIME_SCALE,
     &CONNECTIONS_MAX,
     &CONNECTIONS_PER_PEER_MAX,

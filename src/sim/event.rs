@@ -91,6 +91,8 @@ impl Event {
 pub(super) enum Trick {
     /// Sent twice.
     Duplicate,
+    /// Never sent.
+    Lost,
     /// Sent before its predecessor, if that one still waits.
     Reorder,
     /// The same `createdAtMs` as the applicant's event before.
@@ -112,8 +114,9 @@ pub(super) enum Trick {
 }
 
 impl Trick {
-    pub(super) const ALL: [(&'static str, Self); 10] = [
+    pub(super) const ALL: [(&'static str, Self); 11] = [
         ("duplicate", Self::Duplicate),
+        ("lost", Self::Lost),
         ("reorder", Self::Reorder),
         ("equalCreatedAtMs", Self::EqualCreatedAtMs),
         ("testMode", Self::TestMode),

@@ -302,6 +302,9 @@ impl World {
     /// Queues a body for every webhook of the tenant that takes it. A raw event has no kind of
     /// applicant and goes to all.
     pub(super) fn enqueue(&mut self, tenant: TenantId, kind: Option<&str>, message: &Message<'_>) {
+        if message.tricks.contains(&Trick::Lost) {
+            return;
+        }
         let takes = |it: &Webhook| kind.is_none_or(|kind| it.takes(message.event_type, kind));
         let webhooks: Vec<Webhook> =
             self.tenant(tenant).webhooks.iter().filter(|it| takes(it)).cloned().collect();

@@ -19,6 +19,10 @@ pub struct Figures {
     pub oldest_pending_s: i64,
     /// From event to arrival of the last delivery that led to a fact, in seconds.
     pub webhook_lag_s: i64,
+    /// Webhooks of Sumsub that were missed, and found by asking.
+    pub drift: i64,
+    /// Age of the reconciler's last whole pass, in seconds; -1: it has never run.
+    pub last_pass_age_s: i64,
     /// Outgoing deliveries that wait for their next attempt.
     pub outbox_depth: i64,
     /// Age of the oldest of them, in seconds; 0: none.
@@ -71,6 +75,11 @@ impl Reader<'_> {
                                   FROM verification_event
                                   WHERE delivery_id IS NOT NULL AND :now IS NOT NULL
                                   ORDER BY delivery_id DESC LIMIT 1), 0)",
+                now,
+            )?,
+            drift: self.drift()?,
+            last_pass_age_s: self.number(
+                "SELECT coalesce((SELECT max(0, :now - passed_at_ms) / 1000 FROM reconciler), -1)",
                 now,
             )?,
             outbox_depth: self.number(

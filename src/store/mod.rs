@@ -18,6 +18,7 @@ mod key;
 mod organization;
 mod outgoing_delivery;
 mod outgoing_message;
+mod reconciliation;
 mod signature;
 mod verification;
 mod webhook_endpoint;
@@ -47,6 +48,7 @@ pub use key::{ApiKey, Scopes};
 pub use outgoing_delivery::{
     Claim, DeliveryFilter, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,
 };
+pub use reconciliation::{LastPass, Patience, Question};
 pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};
 pub use webhook_endpoint::{Salts, WebhookEndpoint};

@@ -22,6 +22,8 @@ pub enum Cause {
     },
     /// A caller's request, by its id.
     Request(String),
+    /// We asked Sumsub at that instant, and no webhook had said it.
+    Asked(Timestamp),
 }
 
 /// A fact to be recorded.
@@ -71,7 +73,7 @@ impl Reader<'_> {
         self.connection
             .prepare_cached(
                 "SELECT sequence, event, happened_at_ms, known_at_ms, applicant_id, begun_at_ms,
-                        valid_days, delivery_id, actor, reason, request_id
+                        valid_days, delivery_id, actor, reason, request_id, asked_at_ms
                  FROM verification_event
                  WHERE organization_id = :of
                  ORDER BY sequence",
@@ -167,6 +169,7 @@ impl Tx<'_> {
         };
         self.announce_expiry(of, &before, known_at)?;
         let sequence = self.insert_fact(of, &fact, &new.cause)?;
+        self.wait_anew(of, known_at)?;
         facts.push(Fact { sequence, ..fact });
         let after = before.after(&facts, known_at);
         self.update_verification(of, &after)?;
@@ -182,18 +185,19 @@ impl Tx<'_> {
         fact: &Fact,
         cause: &Cause,
     ) -> Result<i64, StoreError> {
-        let (delivery, actor, reason, request) = match cause {
-            Cause::Delivery(id) => (Some(*id), None, None, None),
-            Cause::Operator { actor, reason } => (None, Some(actor), Some(reason), None),
-            Cause::Request(id) => (None, None, None, Some(id)),
+        let (delivery, actor, reason, request, asked_at) = match cause {
+            Cause::Delivery(id) => (Some(*id), None, None, None, None),
+            Cause::Operator { actor, reason } => (None, Some(actor), Some(reason), None, None),
+            Cause::Request(id) => (None, None, None, Some(id), None),
+            Cause::Asked(at) => (None, None, None, None, Some(at.as_ms())),
         };
         self.connection
             .prepare_cached(
                 "INSERT INTO verification_event
                    (organization_id, event, happened_at_ms, known_at_ms, applicant_id, begun_at_ms,
-                    valid_days, delivery_id, actor, reason, request_id)
+                    valid_days, delivery_id, actor, reason, request_id, asked_at_ms)
                  VALUES (:of, :event, :happened_at, :known_at, :applicant, :begun_at,
-                         :valid_days, :delivery, :actor, :reason, :request)",
+                         :valid_days, :delivery, :actor, :reason, :request, :asked_at)",
             )?
             .execute(named_params! {
                 ":of": of.as_str(),
@@ -207,6 +211,7 @@ impl Tx<'_> {
                 ":actor": actor,
                 ":reason": reason,
                 ":request": request,
+                ":asked_at": asked_at,
             })?;
         Ok(self.connection.last_insert_rowid())
     }
@@ -304,14 +309,18 @@ fn fact_from_row(row: &Row<'_>) -> Result<RecordedFact, StoreError> {
         row.get::<_, Option<i64>>("delivery_id")?,
         row.get::<_, Option<String>>("actor")?,
         row.get::<_, Option<String>>("request_id")?,
+        row.get::<_, Option<i64>>("asked_at_ms")?,
     ) {
-        (Some(id), _, _) => Cause::Delivery(id),
-        (None, Some(actor), _) => Cause::Operator {
+        (Some(id), _, _, _) => Cause::Delivery(id),
+        (None, Some(actor), _, _) => Cause::Operator {
             actor,
             reason: row.get::<_, Option<String>>("reason")?.unwrap_or_default(),
         },
-        (None, None, Some(id)) => Cause::Request(id),
-        (None, None, None) => return Err(StoreError::Corrupt("cause of a verification event")),
+        (None, None, Some(id), _) => Cause::Request(id),
+        (None, None, None, Some(at)) => Cause::Asked(Timestamp::from_ms(at)),
+        (None, None, None, None) => {
+            return Err(StoreError::Corrupt("cause of a verification event"));
+        }
     };
     let fact = Fact {
         sequence: row.get("sequence")?,

@@ -18,6 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::organization::OrganizationType;
 use crate::domain::timestamp::{Clock, Timestamp};
+use crate::domain::verification::Event;
 use window::Window;
 use wire::Problem;
 
@@ -82,6 +83,19 @@ pub struct Applicant {
     /// Whether Sumsub has closed it with GREEN or a final RED: nothing can be handed in until it is
     /// reset.
     pub is_settled: bool,
+    /// How its review stands; `None` if Sumsub's words for it are none we know.
+    pub review: Option<Review>,
+}
+
+/// How a review stood when Sumsub was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Review {
+    /// What a webhook of this would say.
+    pub event: Event,
+    /// When it came to stand so, by Sumsub's word; `None` where Sumsub does not say.
+    pub happened_at: Option<Timestamp>,
+    /// When Sumsub answered, by its clock.
+    pub answered_at: Timestamp,
 }
 
 /// A token that lets a browser act for one applicant. Never printed.
@@ -190,6 +204,8 @@ struct Call<'a> {
 struct Answer {
     status: u16,
     body: Vec<u8>,
+    /// When it began to arrive, by Sumsub's clock.
+    at: Timestamp,
 }
 
 impl Client {
@@ -259,9 +275,8 @@ impl Client {
             repeat: Repeat::Safe,
         })?;
         match answer.status {
-            200 | 201 => {
-                wire::applicant(&answer.body).and_then(|it| owned_by(it, external_user_id))
-            }
+            200 | 201 => wire::applicant(&answer.body, answer.at)
+                .and_then(|it| owned_by(it, external_user_id)),
             409 => self.find_applicant(external_user_id)?.ok_or_else(|| {
                 SumsubError::Applicant("it exists, but was deleted or deactivated".to_owned())
             }),
@@ -281,7 +296,7 @@ impl Client {
             repeat: Repeat::Safe,
         })?;
         match answer.status {
-            200 => wire::applicant(&answer.body)
+            200 => wire::applicant(&answer.body, answer.at)
                 .and_then(|it| owned_by(it, external_user_id))
                 .map(Some),
             404 => Ok(None),
@@ -289,8 +304,13 @@ impl Client {
         }
     }
 
-    /// An applicant by Sumsub's id.
-    pub fn read_applicant(&self, applicant_id: &str) -> Result<Option<Applicant>, SumsubError> {
+    /// An applicant by Sumsub's id. An answer about another one, or one that bears another external
+    /// id than the one it is known by, is refused.
+    pub fn read_applicant(
+        &self,
+        applicant_id: &str,
+        external_user_id: &str,
+    ) -> Result<Option<Applicant>, SumsubError> {
         let answer = self.send(&Call {
             method: "GET",
             target: format!("/resources/applicants/{}/one", escape(applicant_id)),
@@ -298,8 +318,8 @@ impl Client {
             repeat: Repeat::Safe,
         })?;
         match answer.status {
-            200 => match wire::applicant(&answer.body)? {
-                it if it.id == applicant_id => Ok(Some(it)),
+            200 => match wire::applicant(&answer.body, answer.at)? {
+                it if it.id == applicant_id => owned_by(it, external_user_id).map(Some),
                 _ => Err(SumsubError::Applicant("Sumsub answered with another one".to_owned())),
             },
             404 => Ok(None),
@@ -395,7 +415,7 @@ impl Client {
         let answer =
             self.send(&Call { method: "POST", target, body: None, repeat: Repeat::Never })?;
         match answer.status {
-            200 | 201 => wire::applicant(&answer.body).map(ImportAnswer::Imported),
+            200 | 201 => wire::applicant(&answer.body, answer.at).map(ImportAnswer::Imported),
             409 => Ok(ImportAnswer::ExternalIdTaken),
             _ => Err(answer.problem().about_the_share_token()),
         }
@@ -489,14 +509,15 @@ impl Client {
             .and_then(|it| it.to_str().ok())
             .and_then(|it| it.trim().parse().ok());
         let status = response.status().as_u16();
-        self.last_contact_ms.store((self.clock)().as_ms(), Ordering::Relaxed);
+        let at = (self.clock)();
+        self.last_contact_ms.store(at.as_ms(), Ordering::Relaxed);
         let body = response
             .body_mut()
             .with_config()
             .limit(ANSWER_BYTES_MAX)
             .read_to_vec()
             .map_err(|it| AttemptError::of(&it))?;
-        Ok((Answer { status, body }, retry_after_s))
+        Ok((Answer { status, body, at }, retry_after_s))
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Event;
-use crate::sumsub::{Applicant, SumsubError};
+use crate::sumsub::{Applicant, Review, SumsubError};
 
 /// The longest id, type or name of Sumsub's that we keep.
 const WORD_BYTES_MAX: usize = 256;
@@ -21,6 +21,7 @@ struct ApplicantBody {
     external_user_id: String,
     created_at: Option<String>,
     review: Option<ReviewBody>,
+    deleted: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -28,21 +29,41 @@ struct ApplicantBody {
 struct ReviewBody {
     review_status: Option<String>,
     review_result: Option<Value>,
+    review_date: Option<String>,
+    elapsed_since_pending_ms: Option<i64>,
 }
 
 impl ReviewBody {
-    fn is_settled(&self) -> bool {
+    /// The review as it stands, in our words; `answered_at` by Sumsub's clock.
+    ///
+    /// A verdict is dated by its `reviewDate`, whose fraction of a second Sumsub leaves out: it
+    /// counts as the last millisecond of that second, behind whatever led to it. "Applicant
+    /// statuses" and "Get applicant review status" (2026-09-18).
+    fn standing(&self, answered_at: Timestamp) -> Option<Review> {
         let word = |name: &str| self.review_result.as_ref()?.get(name)?.as_str();
-        self.review_status.as_deref() == Some("completed")
-            && matches!(
-                verdict_of(word("reviewAnswer"), word("reviewRejectType")),
-                Some(Event::ProviderApproved | Event::ProviderRejected)
-            )
+        let verdict = || verdict_of(word("reviewAnswer"), word("reviewRejectType"));
+        let reviewed_at = || Some(instant(self.review_date.as_deref()?)?.plus_ms(999));
+        let pending_since =
+            || Some(answered_at.plus_ms(-self.elapsed_since_pending_ms.filter(|it| *it >= 0)?));
+        let (event, happened_at) = match self.review_status.as_deref()? {
+            "completed" => (verdict()?, reviewed_at()),
+            "onHold" => (Event::ProviderOnHold, None),
+            "pending" | "prechecked" | "queued" => (Event::ProviderPending, pending_since()),
+            "awaitingService" | "awaitingUser" => (Event::ProviderPending, None),
+            "init" => (Event::ProviderReset, None),
+            _ => return None,
+        };
+        Some(Review { event, happened_at, answered_at })
+    }
+
+    fn is_settled(&self) -> bool {
+        self.standing(Timestamp::from_ms(0))
+            .is_some_and(|it| matches!(it.event, Event::ProviderApproved | Event::ProviderRejected))
     }
 }
 
-/// Reads an applicant.
-pub fn applicant(body: &[u8]) -> Result<Applicant, SumsubError> {
+/// Reads an applicant out of an answer that Sumsub gave at `answered_at`, by its own clock.
+pub fn applicant(body: &[u8], answered_at: Timestamp) -> Result<Applicant, SumsubError> {
     let it: ApplicantBody = read(body, "applicant")?;
     if it.id.is_empty() || it.id.len() > WORD_BYTES_MAX {
         return Err(SumsubError::Unreadable("applicant id".to_owned()));
@@ -51,7 +72,14 @@ pub fn applicant(body: &[u8]) -> Result<Applicant, SumsubError> {
         id: it.id,
         external_user_id: it.external_user_id,
         created_at: it.created_at.as_deref().and_then(instant),
-        is_settled: it.review.is_some_and(|it| it.is_settled()),
+        is_settled: it.review.as_ref().is_some_and(ReviewBody::is_settled),
+        review: match it.deleted.as_ref().and_then(lenient_bool) {
+            // Deactivated: what was checked no longer counts, as when the webhook says so.
+            Some(true) => {
+                Some(Review { event: Event::ProviderReset, happened_at: None, answered_at })
+            }
+            Some(false) | None => it.review.and_then(|it| it.standing(answered_at)),
+        },
     })
 }
 
@@ -361,6 +389,41 @@ mod tests {
             let body = json!({"type": event_type, "reviewStatus": status, "reviewResult": result});
             assert_eq!(webhook(&body).meaning, meaning, "{body}");
         }
+    }
+
+    #[test]
+    fn a_review_reads_as_the_webhook_that_would_tell_of_it() {
+        use serde_json::json;
+        let asked = Timestamp::parse("2026-01-02T04:00:00Z").unwrap();
+        let second = Timestamp::parse("2026-01-02T03:05:05.999Z");
+        let pending = Timestamp::parse("2026-01-02T03:59:58.500Z");
+        let verdict = |answer: &str, kind: &str| {
+            json!({"reviewStatus": "completed", "reviewDate": "2026-01-02 03:05:05+0000",
+                "reviewResult": {"reviewAnswer": answer, "reviewRejectType": kind}})
+        };
+        let status = |it: &str| json!({"reviewStatus": it, "elapsedSincePendingMs": 1500});
+        for (review, expected) in [
+            (verdict("GREEN", ""), Some((Event::ProviderApproved, second))),
+            (verdict("RED", "FINAL"), Some((Event::ProviderRejected, second))),
+            (verdict("RED", "RETRY"), Some((Event::ProviderRetry, second))),
+            (verdict("YELLOW", ""), None),
+            (json!({"reviewStatus": "completed", "reviewResult": null}), None),
+            (status("pending"), Some((Event::ProviderPending, pending))),
+            (status("queued"), Some((Event::ProviderPending, pending))),
+            (status("awaitingUser"), Some((Event::ProviderPending, None))),
+            (status("onHold"), Some((Event::ProviderOnHold, None))),
+            (status("init"), Some((Event::ProviderReset, None))),
+            (status("somethingNew"), None),
+            (json!({}), None),
+        ] {
+            let body = json!({"id": "a", "externalUserId": "o", "review": review});
+            let read = applicant(body.to_string().as_bytes(), asked).unwrap().review;
+            assert_eq!(read.map(|it| (it.event, it.happened_at)), expected, "{body}");
+        }
+        let gone = json!({"id": "a", "externalUserId": "o", "deleted": true,
+            "review": verdict("GREEN", "")});
+        let read = applicant(gone.to_string().as_bytes(), asked).unwrap().review.unwrap();
+        assert_eq!((read.event, read.happened_at), (Event::ProviderReset, None));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Every change of a verification's status as readers saw it, expiries included.
 
+use std::collections::BTreeSet;
+
 use crate::domain::fold::{Fact, Verification};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Status};
+use crate::store::{Cause, RecordedFact};
 use crate::usecase::{Appliance, Failure};
 
 /// One change of status.
@@ -26,6 +29,8 @@ pub struct Change {
 pub enum ChangeSource {
     /// Sumsub.
     Provider,
+    /// Sumsub, when it was asked: no webhook had said so.
+    Reconcile,
     /// An operator.
     Operator,
     /// A session.
@@ -41,6 +46,7 @@ impl ChangeSource {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Provider => "provider",
+            Self::Reconcile => "reconcile",
             Self::Operator => "operator",
             Self::Session => "session",
             Self::Import => "import",
@@ -58,17 +64,21 @@ pub fn status_changes(
     let (created_at, facts) = appliance.store.snapshot(|register| {
         let created_at =
             register.organization(organization)?.ok_or(Failure::OrganizationNotFound)?.created_at;
-        let facts: Vec<Fact> =
-            register.facts(organization)?.into_iter().map(|it| it.fact).collect();
-        Ok::<_, Failure>((created_at, facts))
+        Ok::<_, Failure>((created_at, register.facts(organization)?))
     })?;
     Ok(changes(created_at, &facts, now))
 }
 
-fn changes(created_at: Timestamp, facts: &[Fact], now: Timestamp) -> Vec<Change> {
+fn changes(created_at: Timestamp, recorded: &[RecordedFact], now: Timestamp) -> Vec<Change> {
     let mut found = Vec::new();
     let mut seen = Verification::new(created_at);
-    for (fact, after) in Verification::history(created_at, facts) {
+    let facts: Vec<Fact> = recorded.iter().map(|it| it.fact.clone()).collect();
+    let asked: BTreeSet<i64> = recorded
+        .iter()
+        .filter(|it| matches!(it.cause, Cause::Asked(_)))
+        .map(|it| it.fact.sequence)
+        .collect();
+    for (fact, after) in Verification::history(created_at, &facts) {
         note_expiry(&mut found, &seen, fact.known_at);
         let (from, to) = (seen.at(fact.known_at).status, after.at(fact.known_at).status);
         if from != to {
@@ -76,7 +86,11 @@ fn changes(created_at: Timestamp, facts: &[Fact], now: Timestamp) -> Vec<Change>
                 from,
                 to,
                 at: fact.known_at,
-                source: source_of(fact.event),
+                source: if asked.contains(&fact.sequence) {
+                    ChangeSource::Reconcile
+                } else {
+                    source_of(fact.event)
+                },
                 cause: fact.event.as_str(),
             });
         }

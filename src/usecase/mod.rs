@@ -15,6 +15,8 @@ pub mod keys;
 pub mod open_link;
 pub mod outgoing_deliveries;
 pub mod receive_webhook;
+pub mod reconcile;
+pub mod reconciler;
 pub mod resume_session;
 pub mod sign_letter;
 pub mod start_session;

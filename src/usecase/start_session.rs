@@ -89,10 +89,10 @@ pub(super) fn begin(
         // One that is linked can be read at Sumsub; another is looked for by its external id.
         let known = match &verification.applicant_id {
             None => None,
-            Some(id) => register.external_user_id(id)?.map(|_| id.clone()),
+            Some(id) => register.external_user_id(id)?.map(|external| (id.clone(), external)),
         };
         let known = Known {
-            applicant_id: known,
+            linked: known,
             current: verification.applicant_id.clone(),
             is_to_resubmit: state == State::ResubmissionRequired,
         };
@@ -154,14 +154,14 @@ fn is_repeated(
 fn request_of(cause: &Cause) -> Option<String> {
     match cause {
         Cause::Request(id) => Some(id.clone()),
-        Cause::Delivery(_) | Cause::Operator { .. } => None,
+        Cause::Delivery(_) | Cause::Operator { .. } | Cause::Asked(_) => None,
     }
 }
 
 /// What the register knows before Sumsub is asked.
 struct Known {
-    /// The current applicant, if it is linked.
-    applicant_id: Option<String>,
+    /// The current applicant and its externalUserId, if it is linked.
+    linked: Option<(String, String)>,
     /// The current applicant.
     current: Option<String>,
     /// Whether the status asks for a new submission, also where Sumsub does not know: an approval
@@ -189,8 +189,8 @@ fn ask_sumsub(
     let sumsub = &appliance.sumsub;
     // A known applicant may have been deleted at Sumsub meanwhile. A token for its external id would
     // make another one, whose verdicts nobody here would heed.
-    let alive = match &known.applicant_id {
-        Some(id) => sumsub.read_applicant(id)?,
+    let alive = match &known.linked {
+        Some((id, external)) => sumsub.read_applicant(id, external)?,
         None => None,
     };
     let applicant = if let Some(applicant) = alive {

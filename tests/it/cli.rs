@@ -46,6 +46,13 @@ impl Ran {
         self.out.trim_end().to_owned()
     }
 
+    /// Whose code is a verdict beside an answer.
+    #[track_caller]
+    pub(crate) fn ends(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{} {}", self.out, self.err);
+        self.out
+    }
+
     #[track_caller]
     fn refused(self, code: i32) -> String {
         assert_eq!(self.code, code, "{} {}", self.out, self.err);

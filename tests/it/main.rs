@@ -26,6 +26,7 @@ mod openapi;
 mod organizations;
 mod outgoing;
 mod receiver;
+mod reconcile;
 mod register;
 mod rig;
 mod secrets;
