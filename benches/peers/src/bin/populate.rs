@@ -30,7 +30,7 @@ fn main() -> Anything {
         return Err(format!("{} exists already", database.display()).into());
     }
     let mut connection = Connection::open(&database)?;
-    connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;")?;
+    connection.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")?;
     connection.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA cache_size = -262144;")?;
     connection.execute_batch(SCHEMA)?;
     let register = Register::new(customers);
@@ -42,7 +42,7 @@ fn main() -> Anything {
         return Err("a row points to none".into());
     }
     transaction.commit()?;
-    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")?;
+    connection.execute_batch("PRAGMA journal_mode = WAL;")?;
     let mut out = BufWriter::new(File::create(ids)?);
     for customer in &register.customers {
         writeln!(out, "{} {}", customer.id, customer.applicant)?;
