@@ -98,11 +98,11 @@ CREATE TABLE import_attempt (
 ) STRICT, WITHOUT ROWID;
 
 -- RECORD. What Sumsub sent us, byte for byte, if its digest was right. A second delivery of the same
--- bytes adds nothing.
+-- bytes adds nothing. Only the body goes, by age: what it said and did is in the tables after this one.
 CREATE TABLE delivery (
   delivery_id     INTEGER PRIMARY KEY AUTOINCREMENT,
   body_sha256     BLOB    NOT NULL UNIQUE CHECK (length(body_sha256) = 32),
-  body            BLOB    NOT NULL,
+  body            BLOB,                       -- NULL: let go of by age (setting inbox-days)
   headers         TEXT    NOT NULL CHECK (json_valid(headers)),  -- names and values; unknown ones' values masked
   event_type      TEXT,                       -- Sumsub's `type`; NULL: the body could not be read
   applicant_id    TEXT,                       -- Sumsub's `applicantId`
@@ -299,7 +299,7 @@ CREATE TABLE outgoing_message (
   verification_sequence   INTEGER REFERENCES verification_event (sequence),            -- the cause: a fact,
   expired_at_ms           INTEGER,                                                     -- an approval's end,
   authorization_sequence  INTEGER REFERENCES authorization_event (sequence),           -- or an LOA's event
-  body                    BLOB    NOT NULL,
+  body                    BLOB,             -- NULL: let go of by age (setting outgoing-days)
   known_at_ms             INTEGER NOT NULL,
   CHECK ((verification_sequence IS NOT NULL) + (expired_at_ms IS NOT NULL)
          = (type = 'organization.verification.updated')),
@@ -340,7 +340,8 @@ CREATE INDEX outgoing_delivery_due ON outgoing_delivery (endpoint_id, due_at_ms)
   WHERE status = 'PENDING';
 CREATE INDEX outgoing_delivery_by_time ON outgoing_delivery (endpoint_id, created_at_ms);
 
--- RECORD. Every attempt: with the message's body, these are the exact bytes that went out.
+-- RECORD. Every attempt: with the message's body, these are the exact bytes that went out. Deliveries and
+-- attempts go by age, with the message's body.
 CREATE TABLE outgoing_attempt (
   attempt_no     INTEGER PRIMARY KEY AUTOINCREMENT,
   delivery_no    INTEGER NOT NULL REFERENCES outgoing_delivery (delivery_no),
@@ -359,6 +360,9 @@ CREATE TABLE outgoing_attempt (
 CREATE INDEX outgoing_attempt_by_delivery ON outgoing_attempt (delivery_no, attempt_no);
 
 CREATE TRIGGER delivery_is_a_record BEFORE UPDATE ON delivery
+  WHEN NEW.body IS NOT NULL OR NEW.delivery_id <> OLD.delivery_id OR NEW.body_sha256 <> OLD.body_sha256
+    OR NEW.headers <> OLD.headers OR NEW.event_type IS NOT OLD.event_type
+    OR NEW.applicant_id IS NOT OLD.applicant_id OR NEW.received_at_ms <> OLD.received_at_ms
   BEGIN SELECT RAISE(ABORT, 'delivery rows are facts'); END;
 CREATE TRIGGER delivery_outcome_is_a_record BEFORE UPDATE ON delivery_outcome
   BEGIN SELECT RAISE(ABORT, 'delivery_outcome rows are facts'); END;
@@ -377,6 +381,11 @@ CREATE TRIGGER signature_evidence_is_a_record BEFORE UPDATE ON signature_evidenc
 CREATE TRIGGER signature_evidence_is_kept BEFORE DELETE ON signature_evidence
   BEGIN SELECT RAISE(ABORT, 'signature_evidence rows are facts'); END;
 CREATE TRIGGER outgoing_message_is_a_record BEFORE UPDATE ON outgoing_message
+  WHEN NEW.body IS NOT NULL OR NEW.message_no <> OLD.message_no OR NEW.message_id <> OLD.message_id
+    OR NEW.type <> OLD.type OR NEW.organization_id <> OLD.organization_id
+    OR NEW.verification_sequence IS NOT OLD.verification_sequence
+    OR NEW.expired_at_ms IS NOT OLD.expired_at_ms
+    OR NEW.authorization_sequence IS NOT OLD.authorization_sequence OR NEW.known_at_ms <> OLD.known_at_ms
   BEGIN SELECT RAISE(ABORT, 'outgoing_message rows are facts'); END;
 CREATE TRIGGER outgoing_attempt_is_a_record BEFORE UPDATE ON outgoing_attempt
   BEGIN SELECT RAISE(ABORT, 'outgoing_attempt rows are facts'); END;

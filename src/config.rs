@@ -21,12 +21,12 @@ pub use setting::{SETTINGS, Secrecy, Setting};
 pub use variables::Variables;
 
 use setting::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, LETTER, LISTEN,
-    LOG, METRICS_LISTEN, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER, RECONCILE_EVERY,
-    REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
-    SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES,
-    VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE,
-    WRONG_KEYS_PER_MINUTE,
+    CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS,
+    LETTER, LISTEN, LOG, METRICS_LISTEN, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL,
+    RECONCILE_AFTER, RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL,
+    SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY,
+    SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL,
+    WAITS_MAX, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -157,6 +157,10 @@ pub struct Config {
     pub reconcile_every_s: u32,
     /// Divides the delays between attempts to a webhook endpoint.
     pub webhook_time_scale: u32,
+    /// Days that bodies of Sumsub's webhooks are kept; 0 = for ever.
+    pub inbox_days: u32,
+    /// Days that outgoing webhooks' bodies and their log are kept; 0 = for ever.
+    pub outgoing_days: u32,
     /// Open connections.
     pub connections_max: usize,
     /// Open connections of one address.
@@ -292,6 +296,11 @@ impl Config {
             reconcile_every_s: found.parse(&RECONCILE_EVERY, |it| value::within(it, 0..=300))?,
             webhook_time_scale: found
                 .parse(&WEBHOOK_TIME_SCALE, |it| value::within(it, 1..=100_000))?,
+            inbox_days: found.parse(&INBOX_DAYS, |it| value::within(it, 0..=36_500))?,
+            // Shorter than the schedule of attempts, a message would go before it has arrived.
+            outgoing_days: found.parse(&OUTGOING_DAYS, |it| {
+                value::within(it, 0..=36_500).filter(|days| *days == 0 || *days >= 7)
+            })?,
             connections_max: found.parse(&CONNECTIONS_MAX, |it| value::within(it, 1..=65_536))?,
             connections_per_peer_max: found
                 .parse(&CONNECTIONS_PER_PEER_MAX, |it| value::within(it, 1..=65_536))?,

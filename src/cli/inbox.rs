@@ -119,6 +119,9 @@ fn list(
     ))
 }
 
+/// In place of a body that is too old.
+const LET_GO: &str = "The body is older than inbox-days and was let go of.";
+
 fn show(format: Format, delivery: &Delivery) -> Answer {
     let headers: Vec<(String, String)> =
         serde_json::from_str(&delivery.headers).unwrap_or_default();
@@ -128,9 +131,10 @@ fn show(format: Format, delivery: &Delivery) -> Answer {
             if let Some(fields) = value.as_object_mut() {
                 fields.insert("headers".to_owned(), json!(headers));
                 // A body that is no text cannot stand in JSON byte for byte; hex can.
-                match std::str::from_utf8(&delivery.body) {
-                    Ok(text) => fields.insert("body".to_owned(), text.into()),
-                    Err(_) => fields.insert("bodyHex".to_owned(), hex(&delivery.body).into()),
+                match delivery.body.as_deref().map(|it| (it, std::str::from_utf8(it))) {
+                    None => fields.insert("body".to_owned(), Value::Null),
+                    Some((_, Ok(text))) => fields.insert("body".to_owned(), text.into()),
+                    Some((raw, Err(_))) => fields.insert("bodyHex".to_owned(), hex(raw).into()),
                 };
             }
             Answer::json(&value)
@@ -151,7 +155,7 @@ fn show(format: Format, delivery: &Delivery) -> Answer {
             pairs
                 .extend(headers.iter().map(|(name, value)| ("Header", format!("{name}: {value}"))));
             let mut out = format!("{}\n", fields(&pairs)).into_bytes();
-            out.extend_from_slice(&delivery.body);
+            out.extend_from_slice(delivery.body.as_deref().unwrap_or(LET_GO.as_bytes()));
             out.push(b'\n');
             Answer { out, ..Answer::default() }
         }

@@ -25,6 +25,7 @@ use crate::store::{Opening, Patience};
 use crate::usecase::Appliance;
 use crate::usecase::deliver_events::Courier;
 use crate::usecase::reconciler::{LONGEST_WAIT_MS, Pulse, Reconciler};
+use crate::usecase::retention::{Retention, Sweeper};
 
 /// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
 const GRACE: Duration = Duration::from_secs(10);
@@ -61,6 +62,9 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     let metrics =
         config.metrics_listen.map(|it| listen_for_metrics(it, api, &clock)).transpose()?;
     let courier = Courier::start(Arc::clone(&appliance))?;
+    let retention =
+        Retention { inbox_days: config.inbox_days, outgoing_days: config.outgoing_days };
+    let sweeper = Sweeper::start(Arc::clone(&appliance), retention)?;
     let watchdog = Watchdog::start(Arc::clone(&appliance))?;
     let reconciler =
         pulse(config).map(|pulse| Reconciler::start(Arc::clone(&appliance), pulse)).transpose()?;
@@ -78,6 +82,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     appliance.store.changes().end_waits();
     server.stop(GRACE);
     courier.stop(GRACE);
+    sweeper.stop();
     if let Some(watchdog) = watchdog {
         watchdog.stop();
     }

@@ -116,6 +116,15 @@ pub(super) static WEBHOOK_TIME_SCALE: Setting = Setting::open(
     "Divides the delays between attempts to a webhook endpoint, for trying out",
 )
 .accepts("1 to 100000");
+pub(super) static INBOX_DAYS: Setting =
+    Setting::open("inbox-days", Some("400"), "Days that bodies of Sumsub's webhooks are kept")
+        .accepts("0 (for ever) to 36500");
+pub(super) static OUTGOING_DAYS: Setting = Setting::open(
+    "outgoing-days",
+    Some("90"),
+    "Days that outgoing webhooks' bodies and the log of their attempts are kept",
+)
+.accepts("0 (for ever), or 7 to 36500");
 pub(super) static CONNECTIONS_MAX: Setting =
     Setting::open("connections-max", Some("2048"), "Open connections; one more is answered 503")
         .accepts("1 to 65536");
@@ -175,7 +184,7 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 28] = [
+pub static SETTINGS: [&Setting; 30] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -193,6 +202,8 @@ pub static SETTINGS: [&Setting; 28] = [
     &RECONCILE_AFTER,
     &RECONCILE_EVERY,
     &WEBHOOK_TIME_SCALE,
+    &INBOX_DAYS,
+    &OUTGOING_DAYS,
     &CONNECTIONS_MAX,
     &CONNECTIONS_PER_PEER_MAX,
     &WAITS_MAX,

@@ -93,8 +93,8 @@ pub struct NewDelivery {
 pub struct Delivery {
     /// Its number: larger is newer.
     pub id: i64,
-    /// The raw body.
-    pub body: Vec<u8>,
+    /// The raw body; `None`: let go of by age.
+    pub body: Option<Vec<u8>>,
     /// Headers as JSON text.
     pub headers: String,
     /// Sumsub's `type`.
@@ -145,12 +145,14 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Deliveries about an applicant that nobody had when they arrived, oldest first.
+    /// Deliveries about an applicant that nobody had when they arrived, oldest first; without those too
+    /// old to have a body, of which a verification that begins now has no use.
     pub fn unclaimed_deliveries(&self, applicant_id: &str) -> Result<Vec<Delivery>, StoreError> {
         self.connection
             .prepare_cached(&format!(
                 "{SELECT}
                  WHERE d.applicant_id = :applicant AND o.outcome = 'unknown_applicant'
+                   AND d.body IS NOT NULL
                  ORDER BY d.delivery_id"
             ))?
             .query_map(named_params! {":applicant": applicant_id}, |row| Ok(from_row(row)))?

@@ -19,6 +19,7 @@ mod organization;
 mod outgoing_delivery;
 mod outgoing_message;
 mod reconciliation;
+mod retention;
 mod signature;
 mod verification;
 mod webhook_endpoint;
@@ -49,6 +50,7 @@ pub use outgoing_delivery::{
     Claim, DeliveryFilter, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,
 };
 pub use reconciliation::{LastPass, Patience, Question};
+pub use retention::Passed;
 pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};
 pub use webhook_endpoint::{Salts, WebhookEndpoint};

@@ -18,6 +18,7 @@ pub mod receive_webhook;
 pub mod reconcile;
 pub mod reconciler;
 pub mod resume_session;
+pub mod retention;
 pub mod sign_letter;
 pub mod start_session;
 pub mod webhook_endpoints;

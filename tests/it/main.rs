@@ -28,6 +28,7 @@ mod outgoing;
 mod receiver;
 mod reconcile;
 mod register;
+mod retention;
 mod rig;
 mod secrets;
 mod sessions;
