@@ -12,7 +12,7 @@ use super::{access, decision, frame, knob, moment, page, render};
 use crate::http::Request;
 use serde_json::{Value, json};
 
-const CALLS: [&str; 24] = [
+const CALLS: [&str; 25] = [
     "GET  /",
     "GET  /state",
     "GET  /applicants?externalUserId=&tenant=",
@@ -31,7 +31,8 @@ const CALLS: [&str; 24] = [
     "POST /traps                          {tricks: [..], count?, type?}",
     "DELETE /traps",
     "POST /events                         {body: any | raw: text, type?, tenant?, tricks?}",
-    "POST /faults   {path, count?, status, retryAfter?, body?} or hangMs, close or truncate",
+    "POST /faults   {path, count?, status, retryAfter?, body?} or hangMs, close, truncate,",
+    "                reset (in mid-body), other (somebody else's answer) or oversize",
     "DELETE /faults",
     "POST /clock                          {offsetMs}",
     "GET  /deliveries",

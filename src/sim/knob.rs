@@ -9,6 +9,9 @@ use super::world::World;
 use super::{control, moment};
 use serde_json::{Value, json};
 
+/// More than a client should be ready to read.
+const OVERSIZE_BYTES: usize = 4 * 1024 * 1024;
+
 fn count(body: &Value) -> Result<u32, Failure> {
     match body.get("count") {
         None => Ok(1),
@@ -70,13 +73,21 @@ pub(super) fn fault(world: &mut World, body: &Value) -> Answer {
     let kind = match (status, hang_ms) {
         (Some(status), _) if (200..600).contains(&status) => FaultKind::Status {
             status,
-            retry_after_s: call::number(body.get("retryAfter")),
+            retry_after: call::number(body.get("retryAfter"))
+                .map(|it| it.to_string())
+                .or_else(|| call::text(body, "retryAfter").map(str::to_owned)),
             body: body.get("body").and_then(Value::as_str).map(str::to_owned),
         },
         (None, Some(ms)) => FaultKind::Hang { ms },
         (None, None) if is_set("close") => FaultKind::Close,
         (None, None) if is_set("truncate") => FaultKind::Truncate,
-        _ => return Err(Failure::invalid("give status, hangMs, close or truncate")),
+        (None, None) if is_set("reset") => FaultKind::Reset,
+        (None, None) if is_set("other") => FaultKind::Other,
+        (None, None) if is_set("oversize") => FaultKind::Oversize { bytes: OVERSIZE_BYTES },
+        _ => {
+            let known = "status, hangMs, close, truncate, reset, other or oversize";
+            return Err(Failure::invalid(&format!("give {known}")));
+        }
     };
     world.faults.push(Fault {
         path_prefix: call::text(body, "path").unwrap_or("/").to_owned(),

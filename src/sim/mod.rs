@@ -16,7 +16,7 @@
 //! page       the customer's page           control, knob              the control port
 //! frame      the WebSDK's frame and script
 //! fault      bad days of the provider
-//! serve      the two sockets
+//! serve      the two sockets           wire     the last hop, which can break
 //! ```
 
 mod access;
@@ -50,6 +50,7 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 mod token;
+mod wire;
 mod world;
 
 pub use delivery::Attempt;
@@ -190,15 +191,13 @@ impl Simulator {
         };
         match fault {
             None => self.carry_out(request),
-            Some(FaultKind::Status { status, retry_after_s, body }) => {
+            Some(FaultKind::Status { status, retry_after, body }) => {
                 let failure = Failure::plain(status, "Simulated fault");
                 let mut response = failure.response(&self.world().correlation_id);
                 if let Some(body) = body {
                     response.body = body.into_bytes();
                 }
-                if let Some(seconds) = retry_after_s {
-                    response.headers.push(("Retry-After", seconds.to_string()));
-                }
+                response.headers.extend(retry_after.map(|it| ("Retry-After", it)));
                 response
             }
             Some(FaultKind::Hang { ms }) => {
@@ -216,7 +215,35 @@ impl Simulator {
                 response.body.truncate(response.body.len() / 2);
                 response
             }
+            Some(FaultKind::Reset) => {
+                let response = self.carry_out(request);
+                self.world().cuts += 1;
+                response
+            }
+            Some(FaultKind::Other) => {
+                let mut response = self.carry_out(request);
+                response.body = fault::about_somebody_else(&response.body);
+                response
+            }
+            Some(FaultKind::Oversize { bytes }) => {
+                let mut response = self.carry_out(request);
+                response.body.resize(response.body.len().saturating_add(bytes), b' ');
+                response
+            }
         }
+    }
+
+    /// Whether the answer under way is to be cut off, once.
+    fn takes_cut(&self) -> bool {
+        let mut world = self.world();
+        let is_due = world.cuts > 0;
+        world.cuts = world.cuts.saturating_sub(1);
+        is_due
+    }
+
+    /// Its clock, in Unix milliseconds: the one it was given, moved as the control port said.
+    fn now_ms(&self) -> i64 {
+        (self.clock)().saturating_add(self.world().clock_offset_ms)
     }
 
     fn carry_out(&self, request: &Request) -> Response {

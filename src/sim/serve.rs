@@ -1,11 +1,12 @@
 //! The two sockets: the API with the pages, and the control port, which must be loopback.
 
 use super::Simulator;
+use super::wire::Wire;
 use crate::http::limits::Limits;
 use crate::http::server::{self, Server};
 use crate::http::{Refusal, Request, Response, Service};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// A simulator on its two ports.
 pub struct Ports {
+    wire: Wire,
     api: Server,
     control: Server,
 }
@@ -52,18 +54,20 @@ pub fn serve(
         limits(),
         service(simulator, Box::new(move |request| controlled.control(request))),
     )?;
-    let api = server::serve(
-        api,
+    let inside = server::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let inner = server::serve(
+        inside,
         limits(),
         service(simulator, Box::new(move |request| answering.answer(request))),
     )?;
-    Ok(Ports { api, control })
+    let wire = Wire::start(api, inner.address(), Arc::clone(simulator))?;
+    Ok(Ports { wire, api: inner, control })
 }
 
 impl Ports {
     /// Where the API and the pages are.
     pub fn api_address(&self) -> SocketAddr {
-        self.api.address()
+        self.wire.address()
     }
 
     /// Where the control port is.
@@ -74,16 +78,18 @@ impl Ports {
     /// Closes both ports; requests in flight have `grace` to finish. Stop the simulator first, so
     /// that no call hangs.
     pub fn stop(self, grace: Duration) {
+        self.wire.stop();
         self.api.stop(grace);
         self.control.stop(grace);
     }
 }
 
 fn service(
-    simulator: &Simulator,
+    simulator: &Arc<Simulator>,
     handle: Box<dyn Fn(&Request) -> Response + Send + Sync>,
 ) -> Service {
-    Service { handle, refuse, body_bytes_max, clock: Arc::clone(&simulator.clock) }
+    let dating = Arc::clone(simulator);
+    Service { handle, refuse, body_bytes_max, clock: Arc::new(move || dating.now_ms()) }
 }
 
 fn body_bytes_max(_method: &str, path: &str) -> usize {

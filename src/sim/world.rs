@@ -35,6 +35,8 @@ pub(super) struct World {
     /// What happens by itself later: when, to whom, what.
     pub(super) agenda: Vec<(i64, String, Planned)>,
     pub(super) clock_offset_ms: i64,
+    /// Answers that are about to be cut off in their middle.
+    pub(super) cuts: u32,
     /// The instant of the current call.
     pub(super) now_ms: i64,
     /// The correlation id of the current call. Events of one call share it, as captures show.
@@ -104,6 +106,7 @@ impl World {
             limits: Limits::default(),
             agenda: Vec::new(),
             clock_offset_ms: 0,
+            cuts: 0,
             now_ms: 0,
             correlation_id: String::new(),
             is_stopped: false,
