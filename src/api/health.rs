@@ -19,7 +19,10 @@ pub(super) fn ready(appliance: &Appliance) -> Response {
     let mut response = json(&serde_json::json!({
         "status": if is_ready { "ready" } else { "not_ready" },
         "database": if is_ready { "writable" } else { "not writable" },
-        "provider": {"lastContactAt": appliance.sumsub.last_contact().map(|it| it.to_string())},
+        "provider": {
+            "lastContactAt": appliance.sumsub.last_contact().map(|it| it.to_string()),
+            "clockOffsetMs": appliance.sumsub.clock_offset_ms(),
+        },
         "webhooks": {"refusedDigests": appliance.refused_digests.load(Ordering::Relaxed)},
     }));
     if !is_ready {

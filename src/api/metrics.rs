@@ -137,6 +137,9 @@ fn register_process(registry: &mut Registry, appliance: &Appliance) {
     ] {
         set(registry, name, help, i64::try_from(value).unwrap_or(i64::MAX));
     }
+    let offset_ms = appliance.sumsub.clock_offset_ms().unwrap_or(0);
+    let help = "Sumsub's clock minus this machine's; 0 also before its first answer";
+    set(registry, "provider_clock_offset_milliseconds", help, offset_ms);
     let refused = appliance.refused_digests.load(std::sync::atomic::Ordering::Relaxed);
     let refused = i64::try_from(refused).unwrap_or(i64::MAX);
     set(registry, "refused_digests", "Webhooks refused for their digest", refused);

@@ -11,7 +11,7 @@ pub mod wire;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -34,6 +34,15 @@ const BACKOFF_MS: u64 = 200;
 const PATIENCE_MS: u64 = 2_000;
 /// The wait after a 429 that names none: the span that Sumsub counts over.
 const RETRY_AFTER_DEFAULT_S: u64 = 5;
+/// The longest wait after a 429 that is heeded or passed on, whatever the answer asks for.
+const RETRY_AFTER_MAX_S: u64 = 300;
+/// From here on the difference of the clocks is one, and not the answer's way or the whole seconds of
+/// its `Date`; signatures are then dated by Sumsub's clock.
+const OFFSET_MIN_MS: i64 = 5_000;
+/// Up to here the difference is made up for. A machine whose clock is off by more has none.
+const OFFSET_MAX_MS: i64 = 24 * 3_600_000;
+/// No difference was measured yet.
+const OFFSET_UNKNOWN: i64 = i64::MIN;
 /// The most of an answer that is read.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Sumsub's default limits per 5 s (stated, "Rate limits", 2026-09-22).
@@ -163,6 +172,11 @@ pub struct Client {
     posts: Window,
     gets: Window,
     last_contact_ms: AtomicI64,
+    /// Sumsub's clock minus ours, or [`OFFSET_UNKNOWN`].
+    offset_ms: AtomicI64,
+    has_warned: AtomicBool,
+    /// Until then Sumsub has asked for quiet.
+    quiet_until_ms: AtomicI64,
     answers: AtomicU64,
     errors: AtomicU64,
     waited_ms: AtomicU64,
@@ -228,6 +242,9 @@ impl Client {
             posts: Window::new(POSTS_PER_WINDOW),
             gets: Window::new(GETS_PER_WINDOW),
             last_contact_ms: AtomicI64::new(-1),
+            offset_ms: AtomicI64::new(OFFSET_UNKNOWN),
+            has_warned: AtomicBool::new(false),
+            quiet_until_ms: AtomicI64::new(0),
             answers: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             waited_ms: AtomicU64::new(0),
@@ -243,6 +260,13 @@ impl Client {
     pub fn last_contact(&self) -> Option<Timestamp> {
         let ms = self.last_contact_ms.load(Ordering::Relaxed);
         (ms >= 0).then(|| Timestamp::from_ms(ms))
+    }
+
+    /// By how many milliseconds Sumsub's clock is ahead of ours, by the `Date` of its last answer;
+    /// right to about a second. `None` before its first one.
+    pub fn clock_offset_ms(&self) -> Option<i64> {
+        let ms = self.offset_ms.load(Ordering::Relaxed);
+        (ms != OFFSET_UNKNOWN).then_some(ms)
     }
 
     /// How calls went since the start.
@@ -415,7 +439,16 @@ impl Client {
         let answer =
             self.send(&Call { method: "POST", target, body: None, repeat: Repeat::Never })?;
         match answer.status {
-            200 | 201 => wire::applicant(&answer.body, answer.at).map(ImportAnswer::Imported),
+            200 | 201 => wire::applicant(&answer.body, answer.at)
+                .and_then(|it| match (mode, external_user_id) {
+                    // It bears the `userId` that was given, or one that Sumsub made up ("Reuse
+                    // applicant", stated); any other would be somebody else.
+                    (ImportMode::Reuse, Some(id)) if !it.external_user_id.starts_with("copy-") => {
+                        owned_by(it, id)
+                    }
+                    (ImportMode::Reuse | ImportMode::Copy, _) => Ok(it),
+                })
+                .map(ImportAnswer::Imported),
             409 => Ok(ImportAnswer::ExternalIdTaken),
             _ => Err(answer.problem().about_the_share_token()),
         }
@@ -431,9 +464,20 @@ impl Client {
     fn send(&self, call: &Call<'_>) -> Result<Answer, SumsubError> {
         let attempts = if call.repeat == Repeat::Safe { ATTEMPTS } else { 1 };
         let mut attempt = 1;
+        let mut is_dated_anew = false;
         loop {
             self.keep_within_limits(call.method)?;
+            let correction_ms = self.correction_ms();
             let (error, asked_wait_ms) = match self.counted_attempt(call) {
+                // Nothing has happened yet, so this is safe to repeat for every call.
+                Ok((answer, _))
+                    if !is_dated_anew
+                        && self.correction_ms() != correction_ms
+                        && answer.problem().is_about_our_clock() =>
+                {
+                    is_dated_anew = true;
+                    continue;
+                }
                 Ok((answer, _)) if answer.status < 500 && answer.status != 429 => {
                     return Ok(answer);
                 }
@@ -441,6 +485,9 @@ impl Client {
                     (answer.not_now(retry_after_s), retry_after_s.map(|it| it.saturating_mul(1000)))
                 }
                 Err(AttemptError::MayHaveArrived(what)) => return Err(SumsubError::Outage(what)),
+                Err(AttemptError::TooLarge) => {
+                    return Err(SumsubError::Unreadable("an answer that is too large".to_owned()));
+                }
                 Err(AttemptError::NeverSent(what)) => (SumsubError::Outage(what), None),
             };
             let wait_ms = asked_wait_ms.unwrap_or_else(|| backoff_ms(attempt));
@@ -454,6 +501,18 @@ impl Client {
 
     /// Counts the request that is about to be sent, and waits for its place in Sumsub's window.
     fn keep_within_limits(&self, method: &str) -> Result<(), SumsubError> {
+        let quiet_ms = self
+            .quiet_until_ms
+            .load(Ordering::Relaxed)
+            .saturating_sub((self.clock)().as_ms())
+            // A clock that was set back must not silence us.
+            .min(seconds_as_ms(RETRY_AFTER_MAX_S));
+        if let Ok(wait_ms @ 1..) = u64::try_from(quiet_ms) {
+            if wait_ms > PATIENCE_MS {
+                return Err(SumsubError::RateLimited { retry_after_s: wait_ms.div_ceil(1000) });
+            }
+            (self.pause)(Duration::from_millis(wait_ms));
+        }
         let window = if method == "GET" { &self.gets } else { &self.posts };
         while let Err(wait_ms) = window.take((self.clock)()) {
             if wait_ms > PATIENCE_MS {
@@ -484,7 +543,8 @@ impl Client {
             .parse()
             .map_err(|_uri| AttemptError::NeverSent("the base URL is not a URL".to_owned()))?;
         let signed_target = uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
-        let ts = (self.clock)().as_ms().div_euclid(1000).to_string();
+        let begun = (self.clock)();
+        let ts = begun.plus_ms(self.correction_ms()).as_ms().div_euclid(1000).to_string();
         let signature = signature::sign_request(
             self.account.secret_key.as_bytes(),
             &ts,
@@ -503,13 +563,17 @@ impl Client {
             .body(body)
             .map_err(|_head| AttemptError::NeverSent("the app token is not a header".to_owned()))?;
         let mut response = self.agent.run(request).map_err(|it| AttemptError::of(&it))?;
-        let retry_after_s = response
-            .headers()
-            .get("Retry-After")
-            .and_then(|it| it.to_str().ok())
-            .and_then(|it| it.trim().parse().ok());
-        let status = response.status().as_u16();
         let at = (self.clock)();
+        let header = |name: &str| response.headers().get(name).and_then(|it| it.to_str().ok());
+        if let Some(date) = header("Date").and_then(http_date) {
+            self.compare_clocks(date, begun, at);
+        }
+        let retry_after_s = header("Retry-After").and_then(|it| wait_of(it, at));
+        let status = response.status().as_u16();
+        if let (429, Some(seconds)) = (status, retry_after_s) {
+            let until = at.plus_ms(seconds_as_ms(seconds));
+            self.quiet_until_ms.store(until.as_ms(), Ordering::Relaxed);
+        }
         self.last_contact_ms.store(at.as_ms(), Ordering::Relaxed);
         let body = response
             .body_mut()
@@ -517,7 +581,33 @@ impl Client {
             .limit(ANSWER_BYTES_MAX)
             .read_to_vec()
             .map_err(|it| AttemptError::of(&it))?;
+        let at = at.plus_ms(self.correction_ms());
         Ok((Answer { status, body, at }, retry_after_s))
+    }
+
+    /// What is added to our clock to date by Sumsub's.
+    fn correction_ms(&self) -> i64 {
+        let is_corrected =
+            |it: &i64| (OFFSET_MIN_MS..=OFFSET_MAX_MS).contains(&it.saturating_abs());
+        self.clock_offset_ms().filter(is_corrected).unwrap_or(0)
+    }
+
+    /// Measures the difference of the clocks: `Date` leaves out the fraction of its second, and was
+    /// written somewhere between our sending and its arrival.
+    fn compare_clocks(&self, date: Timestamp, begun: Timestamp, at: Timestamp) {
+        let ours = begun.as_ms().midpoint(at.as_ms());
+        let offset_ms = date.plus_ms(500).as_ms().saturating_sub(ours);
+        self.offset_ms.store(offset_ms, Ordering::Relaxed);
+        let is_off = offset_ms.saturating_abs() >= OFFSET_MIN_MS;
+        if is_off && !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                offset_ms,
+                "this machine's clock is not Sumsub's: signatures are dated by Sumsub's, and \
+                 everything else is dated wrong until the clock is set"
+            );
+        } else if !is_off && self.has_warned.swap(false, Ordering::Relaxed) {
+            tracing::info!(offset_ms, "this machine's clock and Sumsub's agree again");
+        }
     }
 }
 
@@ -533,6 +623,7 @@ pub enum ImportAnswer {
 enum AttemptError {
     NeverSent(String),
     MayHaveArrived(String),
+    TooLarge,
 }
 
 impl AttemptError {
@@ -546,6 +637,7 @@ impl AttemptError {
             ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
                 Self::NeverSent("connection refused".to_owned())
             }
+            ureq::Error::BodyExceedsLimit(_) => Self::TooLarge,
             ureq::Error::Timeout(which) => Self::MayHaveArrived(format!("timeout: {which}")),
             ureq::Error::Io(io) => Self::MayHaveArrived(format!("connection: {}", io.kind())),
             ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
@@ -570,6 +662,25 @@ impl Answer {
     fn problem(&self) -> Problem {
         Problem::read(self.status, &self.body)
     }
+}
+
+fn seconds_as_ms(seconds: u64) -> i64 {
+    i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX)
+}
+
+/// RFC 9110, section 5.6.7, in its one form that is still written.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let instant = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(Timestamp::from_ms(instant.as_millisecond()))
+}
+
+/// `Retry-After`, in seconds or as an instant (RFC 9110, section 10.2.3), bounded.
+fn wait_of(text: &str, now: Timestamp) -> Option<u64> {
+    let seconds = text.trim().parse().ok().or_else(|| {
+        let until = http_date(text.trim())?;
+        u64::try_from(until.as_ms().saturating_sub(now.as_ms())).ok().map(|it| it.div_ceil(1000))
+    });
+    seconds.map(|it: u64| it.min(RETRY_AFTER_MAX_S))
 }
 
 fn owned_by(applicant: Applicant, external_user_id: &str) -> Result<Applicant, SumsubError> {

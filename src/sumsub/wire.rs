@@ -13,6 +13,10 @@ use crate::sumsub::{Applicant, Review, SumsubError};
 
 /// The longest id, type or name of Sumsub's that we keep.
 const WORD_BYTES_MAX: usize = 256;
+/// The longest access token that is passed on; Sumsub's are below 1 KB (stated).
+const TOKEN_BYTES_MAX: usize = 4096;
+/// The longest link that is passed on.
+const LINK_BYTES_MAX: usize = 2048;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -96,6 +100,11 @@ pub fn access_token(body: &[u8], external_user_id: &str) -> Result<String, Sumsu
     if it.user_id.is_some_and(|user| user != external_user_id) {
         return Err(SumsubError::Applicant("Sumsub's token is another one's".to_owned()));
     }
+    let is_token =
+        |it: &str| it.len() <= TOKEN_BYTES_MAX && it.bytes().all(|b| b.is_ascii_graphic());
+    if it.token.is_empty() || !is_token(&it.token) {
+        return Err(SumsubError::Unreadable("access token".to_owned()));
+    }
     Ok(it.token)
 }
 
@@ -106,7 +115,11 @@ struct LinkBody {
 
 /// Reads a hosted link.
 pub fn link(body: &[u8]) -> Result<String, SumsubError> {
-    read::<LinkBody>(body, "link").map(|it| it.url)
+    let it: LinkBody = read(body, "link")?;
+    let is_link = (it.url.starts_with("https://") || it.url.starts_with("http://"))
+        && it.url.len() <= LINK_BYTES_MAX
+        && it.url.bytes().all(|b| b.is_ascii_graphic());
+    if is_link { Ok(it.url) } else { Err(SumsubError::Unreadable("link".to_owned())) }
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, SumsubError> {
@@ -138,6 +151,11 @@ impl Problem {
             it.len() <= 64 && it.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         };
         Self { status, code: it.error_code, name: it.error_name.filter(is_word) }
+    }
+
+    /// Whether the request was dated outside Sumsub's window (code inferred, see "Authentication").
+    pub fn is_about_our_clock(&self) -> bool {
+        (self.status, self.code) == (401, Some(4004))
     }
 
     /// What a call about nothing in particular failed of.

@@ -362,14 +362,14 @@ fn instant_of(
             return None;
         }
     }
-    // What Sumsub dates ahead of our clock would outlast every later word of its own.
-    let ahead = now.plus_ms(CLOCK_SKEW_MS);
+    // What Sumsub dates further ahead than clocks can differ would outlast its every later word.
+    let in_time = |it: Timestamp| if it <= now.plus_ms(CLOCK_SKEW_MS) { it } else { now };
     let Some(happened_at) = review.happened_at else {
         let own = recorded.iter().rfind(|it| !it.fact.event.is_provider());
         let is_decided = own.is_some_and(|it| matches!(it.cause, Cause::Operator { .. }));
-        return (!is_decided).then_some(review.answered_at.min(ahead));
+        return (!is_decided).then(|| in_time(review.answered_at));
     };
     // A copied applicant brings its donor's verdict along, which counts here from the import on.
     let arrival = of_applicant().find_map(|it| it.fact.begun_at);
-    Some(happened_at.max(arrival.unwrap_or(happened_at)).min(ahead))
+    Some(in_time(happened_at.max(arrival.unwrap_or(happened_at))))
 }

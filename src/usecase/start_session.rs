@@ -242,7 +242,10 @@ pub(super) fn record_arrival(
 ) -> Result<crate::store::Recorded, Failure> {
     let Applicant { id, external_user_id, .. } = &arrival.applicant;
     tx.link_applicant(subject, id, external_user_id, now)?;
-    if tx.organization_of_applicant(id)?.as_ref() != Some(subject) {
+    // Whoever bears the id of another organization of ours is that one's, linked already or not.
+    let named = OrganizationId::new(external_user_id.as_str());
+    let is_anothers = named != *subject && tx.organization(&named)?.is_some();
+    if is_anothers || tx.organization_of_applicant(id)?.as_ref() != Some(subject) {
         return Err(Failure::Provider(crate::sumsub::SumsubError::Applicant(
             "it belongs to another organization".to_owned(),
         )));

@@ -25,6 +25,7 @@ mod metrics;
 mod openapi;
 mod organizations;
 mod outgoing;
+mod provider_faults;
 mod receiver;
 mod reconcile;
 mod register;
