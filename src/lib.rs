@@ -8,7 +8,8 @@
 //!   (`verification.rs`), the fold of facts through it (`fold.rs`), the LOA and the gate
 //!   (`authorization.rs`).
 //! - [`http`]: HTTP/1.1 as plain values; a bounded, blocking connection loop. Knows nothing of ours.
-//! - [`store`]: the register: `schema.sql`, one writer with group commit, a file per noun.
+//! - [`store`]: the register: `schema.sql`, one writer with group commit, a file per noun;
+//!   copies of it, and their proof (`copy.rs`, `proof.rs`).
 //! - [`sumsub`]: the Sumsub client, its signatures, and the only reading of its JSON (`wire.rs`).
 //! - [`outbox`]: the way to our callers' webhook endpoints: derived secrets, Standard Webhooks
 //!   signatures, and which addresses may be dialled.

@@ -194,12 +194,16 @@ fn in_the_register(error: &StoreError) -> &'static str {
         StoreError::Sqlite(_) | StoreError::RolledBack => {
             "check that the file and its directory can be written and that the disk has room"
         }
+        StoreError::File { .. } => "check the path, its permissions, and that the disk has room",
         StoreError::Corrupt(_) => "keep a copy of the file and put the last backup in its place",
         StoreError::Missing(_)
         | StoreError::Foreign(_)
         | StoreError::Newer { .. }
+        | StoreError::Older { .. }
         | StoreError::Damaged { .. }
         | StoreError::OtherEnvironment { .. }
+        | StoreError::Served { .. }
+        | StoreError::InUse(_)
         | StoreError::Busy
         | StoreError::Closed
         | StoreError::Panicked => "",

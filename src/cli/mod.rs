@@ -5,6 +5,7 @@
 //! `wiring` knows the real clock.
 
 mod authorization;
+mod backup;
 mod configuration;
 mod demo;
 mod exit;
@@ -17,6 +18,7 @@ mod logging;
 mod openapi;
 mod organization;
 mod output;
+mod progress;
 mod reconcile;
 mod serve;
 mod shell;
@@ -88,6 +90,12 @@ enum Command {
     Reconcile(reconcile::ReconcileArguments),
     /// Make, list and change our callers' webhook endpoints, and see what was sent to them
     Webhook(webhook::WebhookArguments),
+    /// Copy the register while it is used, and prove the copy
+    Backup(backup::BackupArguments),
+    /// Prove a register or a backup: pages, references, and every fact folded again
+    Verify(backup::VerifyArguments),
+    /// Put a backup in the place of the register
+    Restore(backup::RestoreArguments),
     /// Print what is configured and where each value came from
     #[command(after_help = configuration::help())]
     Config(configuration::ConfigArguments),
@@ -143,6 +151,9 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Webhook(arguments) => webhook::run(&operator()?, arguments),
         Command::Inbox(arguments) => inbox::run(&operator()?, &arguments),
         Command::Reconcile(arguments) => reconcile::run(&operator()?, &arguments),
+        Command::Backup(arguments) => backup::run(&operator()?, &arguments),
+        Command::Verify(arguments) => backup::verify(&operator()?, &arguments),
+        Command::Restore(arguments) => backup::put_back(&operator()?, &arguments),
         Command::Config(arguments) => {
             Ok(configuration::show(&operator()?.config, &unknown, &arguments))
         }

@@ -21,7 +21,7 @@ use crate::http::client_address::TrustedProxies;
 use crate::http::limits::{Limits, raise_descriptor_limit};
 use crate::http::server::{self, Server};
 use crate::http::{Request, Response, Service};
-use crate::store::{Opening, Patience};
+use crate::store::{Opening, Patience, ServingLock};
 use crate::usecase::Appliance;
 use crate::usecase::deliver_events::Courier;
 use crate::usecase::reconciler::{LONGEST_WAIT_MS, Pulse, Reconciler};
@@ -49,13 +49,12 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     for name in unknown {
         tracing::warn!(name, "this variable is no setting of countersign");
     }
-    let appliance =
-        Arc::new(appliance(config, Opening::CreateIfMissing, Asks::Sumsub).map_err(|error| {
-            match error.exit {
-                Exit::Usage => CliError::new(Exit::Usage, without_account(config, &error.sentence)),
-                _ => error,
-            }
-        })?);
+    if let Err(error) = config.provider() {
+        return Err(CliError::new(Exit::Usage, without_account(config, &error.to_string())));
+    }
+    // One server a register: each would deliver the same messages, and neither could be restored.
+    let _serving = ServingLock::take(&config.database)?;
+    let appliance = Arc::new(appliance(config, Opening::CreateIfMissing, Asks::Sumsub)?);
     let listener = bind(config.listen)?;
     let (server, api, clock) =
         listen(listener, limits(config), api_settings(config), Arc::clone(&appliance))?;

@@ -42,6 +42,14 @@ pub(super) fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
+/// Test or live, in the domain's word.
+pub(super) fn environment(config: &Config) -> Environment {
+    match config.world {
+        World::Test => Environment::Test,
+        World::Live => Environment::Live,
+    }
+}
+
 /// The appliance of an operator's command.
 pub(super) fn appliance(
     config: &Config,
@@ -63,10 +71,7 @@ pub(super) fn build(
     opening: Opening,
     clock: Clock,
 ) -> Result<Appliance, CliError> {
-    let environment = match config.world {
-        World::Test => Environment::Test,
-        World::Live => Environment::Live,
-    };
+    let environment = environment(config);
     let store = Store::open(&config.database, environment, opening, clock())?;
     let webhook_secret = provider.as_ref().map_or("", |it| it.webhook_secret.expose()).to_owned();
     let account = provider.map_or_else(nowhere, |it| Account {

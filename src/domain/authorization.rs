@@ -119,6 +119,69 @@ pub struct AuthorizationFact {
     pub known_at: Timestamp,
 }
 
+/// Everything of a recorded event that an LOA is folded from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorizationRecord {
+    /// What happened.
+    pub event: AuthorizationEvent,
+    /// When it happened; a paper may have been signed before we knew it.
+    pub happened_at: Timestamp,
+    /// When we knew it.
+    pub known_at: Timestamp,
+    /// Of a revocation: why.
+    pub reason: Option<String>,
+}
+
+impl Authorization {
+    /// Replays everything that happened to one LOA, in the order of recording. The result equals
+    /// the stored row, or the row is wrong; `None` if the LOA was never issued.
+    pub fn rebuild(
+        id: i64,
+        (granting, authorized): (OrganizationId, OrganizationId),
+        records: &[AuthorizationRecord],
+    ) -> Option<Self> {
+        let (issued, later) = records.split_first()?;
+        if issued.event != AuthorizationEvent::Issued {
+            return None;
+        }
+        let mut so_far = Self {
+            id,
+            granting,
+            authorized,
+            status: AuthorizationStatus::Pending,
+            signed_at: None,
+            revoked_at: None,
+            revoked_reason: None,
+            created_at: issued.known_at,
+            updated_at: issued.known_at,
+        };
+        for it in later {
+            match (it.event, so_far.status) {
+                (AuthorizationEvent::Signed, AuthorizationStatus::Pending) => {
+                    so_far.status = AuthorizationStatus::Active;
+                    so_far.signed_at = Some(it.happened_at);
+                }
+                (
+                    AuthorizationEvent::Revoked,
+                    AuthorizationStatus::Pending | AuthorizationStatus::Active,
+                ) => {
+                    so_far.status = AuthorizationStatus::Revoked;
+                    so_far.revoked_at = Some(it.known_at);
+                    so_far.revoked_reason.clone_from(&it.reason);
+                }
+                (
+                    AuthorizationEvent::Issued
+                    | AuthorizationEvent::Signed
+                    | AuthorizationEvent::Revoked,
+                    _,
+                ) => return None,
+            }
+            so_far.updated_at = it.known_at;
+        }
+        Some(so_far)
+    }
+}
+
 /// The LOA between two organizations as it was known at `at`: the newest one's status, and the fact
 /// that put it there. `facts` are those of every LOA from the one to the other, in order.
 pub fn known_at(

@@ -96,20 +96,30 @@ impl WebhookKey {
 
     /// Reads the key file that belongs to a register, or makes one that only its owner can read.
     pub fn beside(register: &Path) -> Result<Self, WebhookKeyError> {
+        if let Some(key) = Self::read(register)? {
+            return Ok(key);
+        }
+        let path = Self::path(register);
+        create(&path).map_err(|source| WebhookKeyError::File { path: path.clone(), source })?;
+        // Whoever came first wins: two processes that start at once agree on one key.
+        Self::read(register)?.ok_or(WebhookKeyError::Unreadable(path))
+    }
+
+    /// Reads the key file that belongs to a register, if there is one.
+    pub fn read(register: &Path) -> Result<Option<Self>, WebhookKeyError> {
+        let path = Self::path(register);
+        match read_text(&path) {
+            Ok(text) => Self::parse(&text).map(Some).ok_or(WebhookKeyError::Unreadable(path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(WebhookKeyError::File { path, source }),
+        }
+    }
+
+    /// Where the key file of a register is.
+    pub fn path(register: &Path) -> PathBuf {
         let mut name = register.as_os_str().to_owned();
         name.push(".webhook-key");
-        let path = PathBuf::from(name);
-        let failed = |source| WebhookKeyError::File { path: path.clone(), source };
-        match read_text(&path) {
-            Ok(text) => Self::parse(&text).ok_or(WebhookKeyError::Unreadable(path)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                create(&path).map_err(failed)?;
-                // Whoever came first wins: two processes that start at once agree on one key.
-                let text = read_text(&path).map_err(failed)?;
-                Self::parse(&text).ok_or(WebhookKeyError::Unreadable(path))
-            }
-            Err(error) => Err(failed(error)),
-        }
+        PathBuf::from(name)
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -3,7 +3,8 @@
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
 use crate::domain::authorization::{
-    AUTHORIZATION_TYPE, Authorization, AuthorizationEvent, AuthorizationFact, AuthorizationStatus,
+    AUTHORIZATION_TYPE, Authorization, AuthorizationEvent, AuthorizationFact, AuthorizationRecord,
+    AuthorizationStatus,
 };
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
@@ -310,7 +311,7 @@ impl Tx<'_> {
     }
 }
 
-fn from_row(row: &Row<'_>) -> Result<Authorization, StoreError> {
+pub(super) fn from_row(row: &Row<'_>) -> Result<Authorization, StoreError> {
     Ok(Authorization {
         id: row.get("authorization_id")?,
         granting: OrganizationId::new(row.get::<_, String>("granting")?),
@@ -347,5 +348,15 @@ fn fact_from_row(row: &Row<'_>) -> Result<AuthorizationFact, StoreError> {
         event: AuthorizationEvent::parse(&row.get::<_, String>("event")?)
             .ok_or(StoreError::Corrupt("authorization event"))?,
         known_at: Timestamp::from_ms(row.get("known_at_ms")?),
+    })
+}
+
+pub(super) fn record_from_row(row: &Row<'_>) -> Result<AuthorizationRecord, StoreError> {
+    Ok(AuthorizationRecord {
+        event: AuthorizationEvent::parse(&row.get::<_, String>("event")?)
+            .ok_or(StoreError::Corrupt("authorization event"))?,
+        happened_at: Timestamp::from_ms(row.get("happened_at_ms")?),
+        known_at: Timestamp::from_ms(row.get("known_at_ms")?),
+        reason: row.get("reason")?,
     })
 }

@@ -8,8 +8,10 @@
 mod access;
 mod authorization;
 mod changes;
+mod copy;
 mod delivery;
 mod figures;
+pub mod files;
 mod gate_refusal;
 mod handoff_link;
 mod idempotency;
@@ -18,8 +20,11 @@ mod key;
 mod organization;
 mod outgoing_delivery;
 mod outgoing_message;
+mod proof;
 mod reconciliation;
+mod replace;
 mod retention;
+mod serving;
 mod signature;
 mod verification;
 mod webhook_endpoint;
@@ -39,6 +44,7 @@ pub use authorization::{
     AuthorizationCause, AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role,
 };
 pub use changes::{Changes, Watch, Woken};
+pub use copy::{Progress, Stage, copy_register, register_bytes};
 pub use delivery::{Delivery, NewDelivery, Outcome};
 pub use figures::Figures;
 pub use gate_refusal::GateRefusal;
@@ -49,8 +55,11 @@ pub use key::{ApiKey, Scopes};
 pub use outgoing_delivery::{
     Claim, DeliveryFilter, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,
 };
+pub use proof::{Proof, prove};
 pub use reconciliation::{LastPass, Patience, Question};
+pub use replace::{Losses, losses, replace_register};
 pub use retention::Passed;
+pub use serving::ServingLock;
 pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};
 pub use webhook_endpoint::{Salts, WebhookEndpoint};
@@ -92,9 +101,19 @@ pub enum StoreError {
     Foreign(PathBuf),
     /// A later version of this program wrote the file.
     #[error(
-        "{path} was written by a newer version (schema {found}, this program knows {SCHEMA_VERSION}): run the newer countersign; nothing was changed"
+        "{path} was written by a newer version (schema {found}, this program knows {SCHEMA_VERSION}): run the newer countersign, or put the register from before its migration back with `countersign restore --force {path}.version-...`; nothing was changed"
     )]
     Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its `user_version`.
+        found: i32,
+    },
+    /// An earlier version of this program wrote the file.
+    #[error(
+        "{path} was written by an earlier version (schema {found}, this program needs {SCHEMA_VERSION}): `countersign migrate --plan` shows what has to be done; nothing was changed"
+    )]
+    Older {
         /// The file.
         path: PathBuf,
         /// Its `user_version`.
@@ -122,6 +141,32 @@ pub enum StoreError {
         /// What was asked for.
         asked: &'static str,
     },
+    /// Another process serves the file.
+    #[error(
+        "{path} is served by {by}: stop that server first, or name another file with --database"
+    )]
+    Served {
+        /// The file.
+        path: PathBuf,
+        /// Who serves it, in words.
+        by: String,
+    },
+    /// Another process has the file open, and it is to be replaced.
+    #[error(
+        "{0} is open in another process (the console, a command, or a replication): end it and try \
+         again; nothing was changed"
+    )]
+    InUse(PathBuf),
+    /// A file beside the register, a copy or a directory cannot be used.
+    #[error("cannot {doing} {path}: {why}")]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
     /// More writes wait than the queue holds. Trying again later helps.
     #[error("too many writes are waiting")]
     Busy,
@@ -140,6 +185,17 @@ pub enum StoreError {
     /// `SQLite` refused.
     #[error("the register answered: {0}")]
     Sqlite(Arc<rusqlite::Error>),
+}
+
+impl StoreError {
+    /// The same, said of the file that a damaged copy was taken from.
+    #[must_use]
+    pub fn about(self, source: &Path) -> Self {
+        match self {
+            Self::Damaged { what, .. } => Self::Damaged { path: source.to_owned(), what },
+            other => other,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -334,7 +390,9 @@ fn prepare(
     if is_new(path) {
         create_private_file(path);
     } else {
-        check_kind(path, &open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)?;
+        let connection = open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        check_kind(path, &connection)?;
+        check_version(path, &connection)?;
     }
     let connection =
         open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -395,6 +453,15 @@ fn check_kind(path: &Path, connection: &Connection) -> Result<(), StoreError> {
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))?;
     if verdict != "ok" {
         return Err(StoreError::Damaged { path: path.to_owned(), what: verdict });
+    }
+    Ok(())
+}
+
+/// Also of a file that [`check_kind`] found to be a register: is it of this version?
+fn check_version(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))?;
+    if found < SCHEMA_VERSION {
+        return Err(StoreError::Older { path: path.to_owned(), found });
     }
     Ok(())
 }

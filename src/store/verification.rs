@@ -304,7 +304,7 @@ pub(super) fn verification_from_columns(
     })
 }
 
-fn fact_from_row(row: &Row<'_>) -> Result<RecordedFact, StoreError> {
+pub(super) fn fact_from_row(row: &Row<'_>) -> Result<RecordedFact, StoreError> {
     let cause = match (
         row.get::<_, Option<i64>>("delivery_id")?,
         row.get::<_, Option<String>>("actor")?,

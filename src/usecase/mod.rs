@@ -4,6 +4,7 @@
 
 pub mod authenticate;
 pub mod authorizations;
+pub mod back_up;
 pub mod create_organization;
 pub mod decide;
 pub mod deliver_events;
@@ -17,6 +18,7 @@ pub mod outgoing_deliveries;
 pub mod receive_webhook;
 pub mod reconcile;
 pub mod reconciler;
+pub mod restore;
 pub mod resume_session;
 pub mod retention;
 pub mod sign_letter;
@@ -228,8 +230,12 @@ impl From<StoreError> for Failure {
             StoreError::Missing(_)
             | StoreError::Foreign(_)
             | StoreError::Newer { .. }
+            | StoreError::Older { .. }
             | StoreError::Damaged { .. }
             | StoreError::OtherEnvironment { .. }
+            | StoreError::Served { .. }
+            | StoreError::InUse(_)
+            | StoreError::File { .. }
             | StoreError::Closed
             | StoreError::Panicked
             | StoreError::Corrupt(_)

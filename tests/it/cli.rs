@@ -34,9 +34,9 @@ pub(crate) struct Shell {
 }
 
 pub(crate) struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
@@ -54,7 +54,7 @@ impl Ran {
     }
 
     #[track_caller]
-    fn refused(self, code: i32) -> String {
+    pub(crate) fn refused(self, code: i32) -> String {
         assert_eq!(self.code, code, "{} {}", self.out, self.err);
         assert_eq!(self.out, "");
         self.err
@@ -72,7 +72,7 @@ impl Shell {
         self
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command
             .args(arguments)
@@ -93,13 +93,13 @@ impl Shell {
         }
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let arguments = [arguments, &["--json"]].concat();
         let text = self.run(&arguments).ok();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
     }
 
-    fn organization(&self, arguments: &[&str]) -> String {
+    pub(crate) fn organization(&self, arguments: &[&str]) -> String {
         self.run(&[&["org", "create", "--name", "Acme"], arguments].concat()).ok()
     }
 

@@ -19,14 +19,14 @@ pub(crate) fn shell(world: &World) -> Shell {
     ])
 }
 
-fn serve(shell: &Shell) -> (Resident, String) {
+pub(crate) fn serve(shell: &Shell) -> (Resident, String) {
     let mut server = Resident::start(shell, &["serve", "--listen", "127.0.0.1:0"]);
     let told = lines(server.0.stderr.take().unwrap(), 1).remove(0);
     let url = told.split_whitespace().find(|it| it.starts_with("http://")).unwrap().to_owned();
     (server, url)
 }
 
-fn kill(mut server: Resident) {
+pub(crate) fn kill(mut server: Resident) {
     server.0.kill().unwrap();
     server.0.wait().unwrap();
 }

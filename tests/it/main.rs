@@ -10,6 +10,7 @@
 )]
 
 mod authorizations;
+mod backup;
 mod cli;
 mod crash;
 mod dependencies;

@@ -1,0 +1,302 @@
+//! Backs the register up: a copy of one instant, with the webhook key that belongs to it, proven
+//! before it bears its name.
+//!
+//! A backup is two files: the register as a plain `SQLite` database, and beside it `….webhook-key`.
+//! Both are private and on disk before the first has its name, so a file of that name is a whole
+//! backup, whatever was killed when. Old ones are removed only after a new one was proven: a register
+//! that went wrong never pushes good backups out.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::domain::timestamp::Timestamp;
+use crate::outbox::{WebhookKey, WebhookKeyError};
+use crate::store::files::{beside, copy_private, create_private, directory_of, free_bytes};
+use crate::store::files::{rename_durably, sync_directory};
+use crate::store::{Progress, Proof, StoreError, copy_register, prove, register_bytes};
+
+/// What a copy may need beyond the register's own size.
+const SLACK_BYTES: u64 = 1024 * 1024;
+
+/// Where a backup goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This new file.
+    File(PathBuf),
+    /// A new file in this directory, named for the register and the instant.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// How many backups of this register stay, this one included; `None`: all.
+        keep: Option<usize>,
+    },
+}
+
+/// A backup that was made and proven.
+#[derive(Clone, Debug)]
+pub struct BackedUp {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub proof: Proof,
+    /// How the webhook key beside it fits.
+    pub key: KeyFit,
+    /// Older backups that were removed.
+    pub removed: Vec<PathBuf>,
+}
+
+/// Whether the webhook key beside a register is the one that its endpoints' secrets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFit {
+    /// No endpoint needs one.
+    NotNeeded,
+    /// Every endpoint's secret follows from it.
+    Fits,
+    /// There is none, and so many endpoints need one.
+    Missing(usize),
+    /// There is one, from which so many endpoints' secrets do not follow.
+    Other(usize),
+}
+
+/// Why there is no backup. Whatever was begun is removed.
+#[derive(Debug, thiserror::Error)]
+pub enum BackUpError {
+    /// The register, the copy or a file failed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The webhook key cannot be read.
+    #[error("{0}")]
+    Key(#[from] WebhookKeyError),
+    /// The file is there already.
+    #[error("{0} is there already and is not overwritten: name a new file, or a directory")]
+    Exists(PathBuf),
+    /// The disk is too full.
+    #[error(
+        "{directory} has {free_mib} MiB free and the copy needs {needed_mib} MiB: make room, or \
+         name another directory"
+    )]
+    NoRoom {
+        /// Where the copy would go.
+        directory: PathBuf,
+        /// Free there, in MiB.
+        free_mib: u64,
+        /// Needed, in MiB.
+        needed_mib: u64,
+    },
+    /// The copy is not good, and neither is the register then.
+    #[error(
+        "the copy of {register} was not kept, because its facts and its rows do not agree; older \
+         backups were not touched. {fault_count} found:\n  {}\n`countersign verify` checks the \
+         register itself", .faults.join("\n  ")
+    )]
+    NotProven {
+        /// The register.
+        register: PathBuf,
+        /// What is wrong.
+        faults: Vec<String>,
+        /// How much is wrong in all.
+        fault_count: u64,
+    },
+}
+
+/// Makes a backup and proves it.
+pub fn back_up(
+    register: &Path,
+    target: &Target,
+    now: Timestamp,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<BackedUp, BackUpError> {
+    let path = match target {
+        Target::File(path) => path.clone(),
+        Target::Directory { path, .. } => path.join(backup_name(register, now)),
+    };
+    if path.exists() {
+        return Err(BackUpError::Exists(path));
+    }
+    check_room(register_bytes(register)?, directory_of(&path))?;
+    let partial = Partial::begin(&path)?;
+    copy_register(register, (&partial.path, &partial.file), progress)?;
+    let proof = prove(&partial.path, progress)?;
+    if !proof.is_good() {
+        return Err(BackUpError::NotProven {
+            register: register.to_owned(),
+            faults: proof.faults,
+            fault_count: proof.fault_count,
+        });
+    }
+    if WebhookKey::read(register)?.is_some() {
+        copy_private(&WebhookKey::path(register), &WebhookKey::path(&path))?;
+    }
+    partial.finish(&path)?;
+    let key = key_fit(&path, &proof)?;
+    let removed = match target {
+        Target::File(_) | Target::Directory { keep: None, .. } => Vec::new(),
+        Target::Directory { path, keep: Some(keep) } => remove_oldest(register, path, *keep)?,
+    };
+    Ok(BackedUp { path, proof, key, removed })
+}
+
+/// Judges the webhook key beside a proven register.
+pub fn key_fit(register: &Path, proof: &Proof) -> Result<KeyFit, WebhookKeyError> {
+    let endpoints = &proof.endpoint_salts;
+    if endpoints.is_empty() {
+        return Ok(KeyFit::NotNeeded);
+    }
+    let Some(key) = WebhookKey::read(register)? else {
+        return Ok(KeyFit::Missing(endpoints.len()));
+    };
+    let is_other = |(id, salts): &&(String, crate::store::Salts)| {
+        key.secret(id, &salts.current).check() != salts.check
+    };
+    Ok(match endpoints.iter().filter(is_other).count() {
+        0 => KeyFit::Fits,
+        count => KeyFit::Other(count),
+    })
+}
+
+/// Refuses what would not fit.
+pub(super) fn check_room(bytes: u64, directory: &Path) -> Result<(), BackUpError> {
+    let (free, needed) = (free_bytes(directory)?, bytes.saturating_add(SLACK_BYTES));
+    if free >= needed {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
+    Err(BackUpError::NoRoom {
+        directory: directory.to_owned(),
+        free_mib: free / (1024 * 1024),
+        needed_mib: mib(needed),
+    })
+}
+
+/// The backups of a register in a directory, oldest first, with the instant in their names.
+pub fn backups_of(
+    register: &Path,
+    directory: &Path,
+) -> Result<Vec<(PathBuf, Timestamp)>, StoreError> {
+    let failed = |it: std::io::Error| StoreError::File {
+        doing: "list",
+        path: directory.to_owned(),
+        why: it.to_string(),
+    };
+    let stem = stem(register);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let at = entry.file_name().to_str().and_then(|it| instant_in(it, &stem));
+        found.extend(at.map(|at| (entry.path(), at)));
+    }
+    found.sort_by_key(|(_, at)| *at);
+    Ok(found)
+}
+
+fn remove_oldest(
+    register: &Path,
+    directory: &Path,
+    keep: usize,
+) -> Result<Vec<PathBuf>, StoreError> {
+    let found = backups_of(register, directory)?;
+    let surplus = found.len().saturating_sub(keep.max(1));
+    let mut removed = Vec::new();
+    for (path, _) in found.into_iter().take(surplus) {
+        remove(&path)?;
+        let key = WebhookKey::path(&path);
+        if key.exists() {
+            remove(&key)?;
+        }
+        removed.push(path);
+    }
+    sync_directory(directory)?;
+    Ok(removed)
+}
+
+pub(super) fn remove(path: &Path) -> Result<(), StoreError> {
+    std::fs::remove_file(path).map_err(|it| StoreError::File {
+        doing: "remove",
+        path: path.to_owned(),
+        why: it.to_string(),
+    })
+}
+
+/// `countersign-20260514T093000123Z.db`.
+fn backup_name(register: &Path, now: Timestamp) -> String {
+    format!("{}-{}.db", stem(register), stamp(now))
+}
+
+/// An instant as part of a file's name: sorts by time.
+pub(super) fn stamp(at: Timestamp) -> String {
+    at.to_string().chars().filter(|it| !matches!(it, '-' | ':' | '.')).collect()
+}
+
+fn stem(register: &Path) -> String {
+    register.file_stem().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn instant_in(name: &str, stem: &str) -> Option<Timestamp> {
+    let stamp = name.strip_prefix(stem)?.strip_prefix('-')?.strip_suffix(".db")?;
+    let part = |range: std::ops::Range<usize>| stamp.get(range);
+    let text = format!(
+        "{}-{}-{}T{}:{}:{}.{}Z",
+        part(0..4)?,
+        part(4..6)?,
+        part(6..8)?,
+        part(9..11)?,
+        part(11..13)?,
+        part(13..15)?,
+        part(15..18)?
+    );
+    let at = Timestamp::parse(&text)?;
+    (self::stamp(at) == stamp).then_some(at)
+}
+
+/// A copy that does not bear its name yet. Locked while its maker lives, so that what a killed one
+/// left is recognized and removed by the next.
+pub(super) struct Partial {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    is_finished: bool,
+}
+
+const PARTIAL_ENDING: &str = ".partial";
+
+impl Partial {
+    pub(super) fn begin(of: &Path) -> Result<Self, StoreError> {
+        remove_abandoned(directory_of(of));
+        let name = of.file_name().unwrap_or_default().to_string_lossy();
+        let path = of.with_file_name(format!(".{name}.countersign{PARTIAL_ENDING}"));
+        let file = create_private(&path)?;
+        file.try_lock().map_err(|it| StoreError::File {
+            doing: "lock",
+            path: path.clone(),
+            why: it.to_string(),
+        })?;
+        Ok(Self { path, file, is_finished: false })
+    }
+
+    pub(super) fn finish(mut self, name: &Path) -> Result<(), StoreError> {
+        rename_durably(&self.path, name)?;
+        self.is_finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            drop(std::fs::remove_file(&self.path));
+            drop(std::fs::remove_file(beside(&self.path, "-journal")));
+        }
+    }
+}
+
+/// What cannot be listed or removed is reported by what comes next in the same directory.
+fn remove_abandoned(directory: &Path) {
+    let Ok(entries) = std::fs::read_dir(directory) else { return };
+    for path in entries.flatten().map(|it| it.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_ours =
+            name.starts_with('.') && name.ends_with(&format!(".countersign{PARTIAL_ENDING}"));
+        if is_ours && File::open(&path).is_ok_and(|it| it.try_lock().is_ok()) {
+            drop(std::fs::remove_file(&path));
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Puts a backup in the place of the register, and says first what that would lose.
+//!
+//! The backup itself is only read. A copy of it is made beside the register and proven there; the old
+//! register is kept aside under another name. No server may run on it meanwhile, and nobody may have
+//! it open.
+
+use std::path::{Path, PathBuf};
+
+use crate::domain::environment::Environment;
+use crate::domain::timestamp::Timestamp;
+use crate::outbox::{WebhookKey, WebhookKeyError};
+use crate::store::files::{beside, copy_private, directory_of, rename_durably};
+use crate::store::{
+    Losses, Progress, Proof, ServingLock, StoreError, copy_register, losses, prove, register_bytes,
+    replace_register,
+};
+use crate::usecase::back_up::{BackUpError, KeyFit, Partial, check_room, key_fit, stamp};
+
+/// What may be overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Only what the backup holds as well.
+    NothingNewer,
+    /// Whatever is there.
+    Anything,
+}
+
+/// A register that was restored.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// What is in it.
+    pub proof: Proof,
+    /// How the webhook key beside it fits.
+    pub key: KeyFit,
+    /// Where the register is that was there before, if there was one.
+    pub aside: Option<PathBuf>,
+    /// What the register before held besides, if it could be compared.
+    pub lost: Option<Losses>,
+}
+
+/// Why nothing was restored. The register that was there is there still.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// A file failed, or somebody uses the register.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// A webhook key cannot be read.
+    #[error("{0}")]
+    Key(#[from] WebhookKeyError),
+    /// There is no room for a copy.
+    #[error("{0}")]
+    NoRoom(BackUpError),
+    /// The backup is the register.
+    #[error("{0} is the register itself: name a backup")]
+    Itself(PathBuf),
+    /// The backup is of the other environment.
+    #[error("{backup} is a {stamped} register and this is {asked}: name another backup")]
+    OtherEnvironment {
+        /// The backup.
+        backup: PathBuf,
+        /// What it is.
+        stamped: &'static str,
+        /// What was asked for.
+        asked: &'static str,
+    },
+    /// The backup's rows are not what its facts fold to.
+    #[error("{backup} is not good: name an older backup. {fault_count} found:\n  {}",
+            .faults.join("\n  "))]
+    NotProven {
+        /// The backup.
+        backup: PathBuf,
+        /// What is wrong.
+        faults: Vec<String>,
+        /// How much is wrong in all.
+        fault_count: u64,
+    },
+    /// The register holds what the backup does not.
+    #[error("the register holds what the backup does not")]
+    WouldLose(Box<Losses>),
+    /// The register cannot be read, so nobody can say what would be lost.
+    #[error("what would be lost cannot be told, because {0}")]
+    CannotCompare(StoreError),
+}
+
+/// Restores `backup` as `register`.
+pub fn restore(
+    backup: &Path,
+    (register, environment): (&Path, Environment),
+    overwrite: Overwrite,
+    now: Timestamp,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Restored, RestoreError> {
+    let real = |it: &Path| std::fs::canonicalize(it).ok();
+    if real(backup).is_some() && real(backup) == real(register) {
+        return Err(RestoreError::Itself(backup.to_owned()));
+    }
+    let bytes = register_bytes(backup)?;
+    let lock = ServingLock::take(register)?;
+    check_room(bytes, directory_of(register)).map_err(RestoreError::NoRoom)?;
+    let fresh = Partial::begin(register)?;
+    copy_register(backup, (&fresh.path, &fresh.file), progress)?;
+    let proof = proven(backup, &fresh.path, environment, progress)?;
+    let lost = match compared(register, &fresh.path) {
+        None => None,
+        Some(Ok(losses)) if losses.kinds.is_empty() => Some(losses),
+        Some(Ok(losses)) if overwrite == Overwrite::NothingNewer => {
+            return Err(RestoreError::WouldLose(Box::new(losses)));
+        }
+        Some(Ok(losses)) => Some(losses),
+        // Not one of ours: kept out of harm's way even from those who insist.
+        Some(Err(error @ StoreError::Foreign(_))) => return Err(error.into()),
+        Some(Err(error)) if overwrite == Overwrite::NothingNewer => {
+            return Err(RestoreError::CannotCompare(error));
+        }
+        Some(Err(_unreadable)) => None,
+    };
+    let aside = beside(register, &format!(".replaced-{}", stamp(now)));
+    let had_register = register.exists();
+    restore_key(backup, register, &aside)?;
+    replace_register(&lock, register, &fresh.path, &aside)?;
+    // The name is gone with the rename.
+    drop(fresh);
+    let key = key_fit(register, &proof)?;
+    Ok(Restored { proof, key, aside: had_register.then_some(aside), lost })
+}
+
+fn proven(
+    backup: &Path,
+    copy: &Path,
+    environment: Environment,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Proof, RestoreError> {
+    let proof = prove(copy, progress).map_err(|error| error.about(backup))?;
+    if !proof.is_good() {
+        let Proof { faults, fault_count, .. } = proof;
+        return Err(RestoreError::NotProven { backup: backup.to_owned(), faults, fault_count });
+    }
+    if proof.environment != environment {
+        return Err(RestoreError::OtherEnvironment {
+            backup: backup.to_owned(),
+            stamped: proof.environment.as_str(),
+            asked: environment.as_str(),
+        });
+    }
+    Ok(proof)
+}
+
+/// An empty file holds nothing that could be lost.
+fn compared(register: &Path, copy: &Path) -> Option<Result<Losses, StoreError>> {
+    let holds = std::fs::metadata(register).is_ok_and(|it| it.len() > 0);
+    holds.then(|| losses(register, copy))
+}
+
+/// The key goes first: a kill before the register follows leaves secrets that are not at hand, which
+/// says so and signs nothing wrongly, and restoring again heals it.
+fn restore_key(backup: &Path, register: &Path, aside: &Path) -> Result<(), RestoreError> {
+    let read = |it: &Path| std::fs::read(WebhookKey::path(it)).ok();
+    if WebhookKey::read(backup)?.is_none() || read(backup) == read(register) {
+        return Ok(());
+    }
+    let (key, fresh) = (WebhookKey::path(register), WebhookKey::path(&beside(register, ".fresh")));
+    if fresh.exists() {
+        crate::usecase::back_up::remove(&fresh)?;
+    }
+    copy_private(&WebhookKey::path(backup), &fresh)?;
+    if key.exists() {
+        copy_private(&key, &WebhookKey::path(aside))?;
+    }
+    rename_durably(&fresh, &key)?;
+    Ok(())
+}
