@@ -18,15 +18,17 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use setting::{SETTINGS, Secrecy, Setting};
+pub use value::seconds;
 pub use variables::Variables;
 
 use setting::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS,
-    LETTER, LISTEN, LOG, METRICS_LISTEN, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL,
-    RECONCILE_AFTER, RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL,
-    SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY,
-    SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL,
-    WAITS_MAX, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
+    BACKUP_DIRECTORY, BACKUP_EVERY, BACKUP_KEEP, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX,
+    DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, LETTER, LISTEN, LOG, METRICS_LISTEN,
+    OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER, RECONCILE_EVERY, REQUESTS_BURST,
+    REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
+    SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES,
+    VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE,
+    WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -181,6 +183,12 @@ pub struct Config {
     pub public_url: Option<String>,
     /// The text file of the letter that customers sign; `None`: the standard one.
     pub letter: Option<PathBuf>,
+    /// Where `serve` puts backups; `None`: it makes none.
+    pub backup_directory: Option<PathBuf>,
+    /// How long after a backup the next is made, in seconds.
+    pub backup_every_s: u32,
+    /// How many backups stay in the directory.
+    pub backup_keep: usize,
     /// The least important log line written: a level's name, or `off`.
     pub log: String,
     /// Every setting with the value that is in force, in the order of [`SETTINGS`].
@@ -318,6 +326,12 @@ impl Config {
             public_url: found.parse(&PUBLIC_URL, |it| unless(it, "none", value::public_url))?,
             letter: found
                 .parse(&LETTER, |it| unless(it, "standard", |it| Some(PathBuf::from(it))))?,
+            backup_directory: found
+                .parse(&BACKUP_DIRECTORY, |it| unless(it, "none", |it| Some(PathBuf::from(it))))?,
+            backup_every_s: found.parse(&BACKUP_EVERY, |it| {
+                seconds(it).filter(|it| (60..=365 * 86_400).contains(it))
+            })?,
+            backup_keep: found.parse(&BACKUP_KEEP, |it| value::within(it, 1..=10_000))?,
             log: found.parse(&LOG, |it| {
                 ["error", "warn", "info", "debug", "trace", "off"]
                     .contains(&it)

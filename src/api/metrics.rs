@@ -4,6 +4,7 @@
 //! Requests are counted as they are answered; everything else is read from the register when
 //! somebody asks, so that it costs nothing meanwhile and is right after a restart.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -140,9 +141,19 @@ fn register_process(registry: &mut Registry, appliance: &Appliance) {
     let offset_ms = appliance.sumsub.clock_offset_ms().unwrap_or(0);
     let help = "Sumsub's clock minus this machine's; 0 also before its first answer";
     set(registry, "provider_clock_offset_milliseconds", help, offset_ms);
-    let refused = appliance.refused_digests.load(std::sync::atomic::Ordering::Relaxed);
+    let refused = appliance.refused_digests.load(Ordering::Relaxed);
     let refused = i64::try_from(refused).unwrap_or(i64::MAX);
     set(registry, "refused_digests", "Webhooks refused for their digest", refused);
+    let backups = &appliance.store.backups;
+    let read = |it: &AtomicU64| i64::try_from(it.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+    set(registry, "backups_made", "Scheduled backups made and proven", read(&backups.made));
+    set(registry, "backups_failed", "Scheduled backups that failed", read(&backups.failed));
+    set(
+        registry,
+        "backup_newest_timestamp_seconds",
+        "When the newest scheduled backup was made; 0: none is known",
+        backups.newest_at_ms.load(Ordering::Relaxed) / 1000,
+    );
     let waiters = i64::try_from(appliance.store.changes().waiters()).unwrap_or(i64::MAX);
     set(registry, "waiting_clients", "Clients that wait for a change", waiters);
 }

@@ -8,6 +8,7 @@ use super::output::{Answer, Format, List, instant};
 use super::wiring::{Asks, appliance};
 use super::{Operator, Shape, instant_of, shape_of};
 use crate::api::KeyBody;
+use crate::config::seconds;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{ApiKey, Opening, Scopes};
@@ -226,14 +227,8 @@ fn scopes_of(words: &[String]) -> Scopes {
 }
 
 fn overlap(text: &str) -> Result<Overlap, String> {
-    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
-    let (count, seconds) = units
-        .into_iter()
-        .find_map(|(unit, seconds)| text.strip_suffix(unit).map(|it| (it, seconds)))
-        .unwrap_or((text, 1));
-    let count: Option<u32> = count.parse().ok();
-    count
-        .map(|it| Overlap(i64::from(it).saturating_mul(seconds * 1000)))
+    seconds(text)
+        .map(|it| Overlap(i64::from(it).saturating_mul(1000)))
         .ok_or_else(|| "it must be seconds, or as 30m, 1h, 7d".to_owned())
 }
 

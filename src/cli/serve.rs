@@ -26,6 +26,7 @@ use crate::usecase::Appliance;
 use crate::usecase::deliver_events::Courier;
 use crate::usecase::reconciler::{LONGEST_WAIT_MS, Pulse, Reconciler};
 use crate::usecase::retention::{Retention, Sweeper};
+use crate::usecase::scheduled_backups::{BackupPlan, ScheduledBackups};
 
 /// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
 const GRACE: Duration = Duration::from_secs(10);
@@ -64,6 +65,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     let retention =
         Retention { inbox_days: config.inbox_days, outgoing_days: config.outgoing_days };
     let sweeper = Sweeper::start(Arc::clone(&appliance), retention)?;
+    let backups = scheduled_backups(config, &appliance)?;
     let watchdog = Watchdog::start(Arc::clone(&appliance))?;
     let reconciler =
         pulse(config).map(|pulse| Reconciler::start(Arc::clone(&appliance), pulse)).transpose()?;
@@ -88,10 +90,24 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     if let Some(reconciler) = reconciler {
         reconciler.stop();
     }
+    drop(backups);
     if let Some(metrics) = metrics {
         metrics.stop(Duration::ZERO);
     }
     Ok(Answer::default())
+}
+
+fn scheduled_backups(
+    config: &Config,
+    appliance: &Arc<Appliance>,
+) -> Result<Option<ScheduledBackups>, CliError> {
+    let Some(directory) = config.backup_directory.clone() else { return Ok(None) };
+    let plan = BackupPlan {
+        directory,
+        every_ms: i64::from(config.backup_every_s).saturating_mul(1000),
+        keep: config.backup_keep,
+    };
+    Ok(Some(ScheduledBackups::start(Arc::clone(appliance), plan)?))
 }
 
 /// Opens the port.

@@ -179,12 +179,27 @@ pub(super) static LETTER: Setting = Setting::open(
     "The letter that customers sign: this program's, or a text file's",
 )
 .accepts("standard, or a path");
+pub(super) static BACKUP_DIRECTORY: Setting = Setting::open(
+    "backup-directory",
+    Some("none"),
+    "Where `serve` puts proven backups of the register; best on another disk",
+)
+.accepts("none, or a path");
+pub(super) static BACKUP_EVERY: Setting =
+    Setting::open("backup-every", Some("24h"), "How long after a backup `serve` makes the next")
+        .accepts("seconds, or as 30m, 12h, 7d; 1m to 365d");
+pub(super) static BACKUP_KEEP: Setting = Setting::open(
+    "backup-keep",
+    Some("14"),
+    "How many backups stay in backup-directory; older ones are removed",
+)
+.accepts("1 to 10000");
 pub(super) static LOG: Setting =
     Setting::open("log", Some("info"), "The least important log line written")
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 30] = [
+pub static SETTINGS: [&Setting; 33] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -214,5 +229,8 @@ pub static SETTINGS: [&Setting; 30] = [
     &METRICS_LISTEN,
     &PUBLIC_URL,
     &LETTER,
+    &BACKUP_DIRECTORY,
+    &BACKUP_EVERY,
+    &BACKUP_KEEP,
     &LOG,
 ];

@@ -20,6 +20,16 @@ pub(super) fn within<T: FromStr + PartialOrd>(text: &str, bounds: RangeInclusive
     text.parse().ok().filter(|it| bounds.contains(it))
 }
 
+/// Seconds, or with a unit: `30m`, `1h`, `7d`.
+pub fn seconds(text: &str) -> Option<u32> {
+    let units = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+    let (count, seconds) = units
+        .into_iter()
+        .find_map(|(unit, seconds)| text.strip_suffix(unit).map(|it| (it, seconds)))
+        .unwrap_or((text, 1));
+    count.parse::<u32>().ok()?.checked_mul(seconds)
+}
+
 /// `http(s)://host[:port]`; a single slash at the end is taken off. No user, path or query: the
 /// client puts paths of its own behind it.
 pub(super) fn base_url(text: &str) -> Option<String> {

@@ -32,7 +32,7 @@ mod writer;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -213,6 +213,20 @@ pub struct Store {
     next_reader: AtomicUsize,
     changes: Arc<Changes>,
     writer: writer::Writer,
+    /// How scheduled backups fare.
+    pub backups: BackupTally,
+}
+
+/// How scheduled backups have fared since the start.
+#[derive(Debug, Default)]
+pub struct BackupTally {
+    /// Backups made and proven.
+    pub made: AtomicU64,
+    /// Attempts that came to nothing.
+    pub failed: AtomicU64,
+    /// When the newest good backup was made, in ms since 1970, also one from before the start; 0:
+    /// none is known.
+    pub newest_at_ms: AtomicI64,
 }
 
 /// Whether opening may create the file.
@@ -247,6 +261,7 @@ impl Store {
             next_reader: AtomicUsize::new(0),
             writer: writer::Writer::start(connection, Arc::clone(&changes))?,
             changes,
+            backups: BackupTally::default(),
         })
     }
 

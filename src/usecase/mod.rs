@@ -21,6 +21,7 @@ pub mod reconciler;
 pub mod restore;
 pub mod resume_session;
 pub mod retention;
+pub mod scheduled_backups;
 pub mod sign_letter;
 pub mod start_session;
 pub mod webhook_endpoints;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use countersign::domain::timestamp::Timestamp;
 use countersign::store::prove;
 use countersign::usecase::back_up::{KeyFit, Target, back_up};
+use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
 use serde_json::{Value, json};
 
 use crate::cli::{Resident, Shell};
@@ -500,4 +501,58 @@ fn a_backup_tells_how_the_key_fits_and_dates_its_name() {
 
     assert_eq!(made.key, KeyFit::NotNeeded);
     assert!(made.path.ends_with("register-20260514T093000123Z.db"), "{:?}", made.path);
+}
+
+#[test]
+fn scheduled_backups_follow_the_newest_in_the_directory_and_failures_harm_nobody() {
+    let rig = Rig::new();
+    rig.broker();
+    let directory = Directory::new();
+    let plan = BackupPlan { directory: directory.file("kept"), every_ms: 3_600_000, keep: 2 };
+    let is_made = || back_up_if_due(&rig.appliance, &plan).unwrap().is_some();
+
+    assert!(is_made(), "there is none");
+    assert!(!is_made(), "there is a young one");
+    rig.advance(3_599_999);
+    assert!(!is_made());
+    rig.advance(1);
+    assert!(is_made());
+    fs::write(plan.directory.join("register-20990101T000000000Z.db"), "a clock was wrong").unwrap();
+    rig.advance(3_600_000);
+    assert!(is_made(), "a name from the future delays nothing");
+
+    let file_in_the_way =
+        BackupPlan { directory: rig.directory.file("register.db"), ..plan.clone() };
+    let failed = back_up_if_due(&rig.appliance, &file_in_the_way).unwrap_err().to_string();
+    assert!(failed.contains("cannot list"), "{failed}");
+    assert!(rig.appliance.store.is_writable().is_ok());
+}
+
+#[test]
+fn a_server_backs_up_by_itself_and_one_that_cannot_serves_on() {
+    let world = World::in_real_time();
+    let shell = shell(&world).with(&[("COUNTERSIGN_BACKUP_DIRECTORY", "kept")]);
+    let (broker, _) = shell.parties();
+    let key = shell.run(&["key", "create", "--org", &broker, "--name", "x"]).ok();
+
+    let (server, url) = serve(&shell);
+    create(&url, &key);
+    let kept = shell.directory.file("kept");
+    let made = || {
+        let is_backup =
+            |it: &String| it.starts_with("countersign-") && it.strip_suffix(".db").is_some();
+        kept.is_dir().then(|| names(&kept).into_iter().find(is_backup)).flatten()
+    };
+    while made().is_none() {
+        std::thread::yield_now();
+    }
+    assert_eq!(server.terminate(), 0);
+    let made = made().unwrap();
+    assert!(shell.run(&["verify", &format!("kept/{made}")]).ok().contains("Good"));
+
+    let shell = shell.with(&[("COUNTERSIGN_BACKUP_DIRECTORY", "countersign.db/kept")]);
+    let mut server = Resident::start(&shell, &["serve", "--listen", "127.0.0.1:0"]);
+    let told = crate::cli::lines(server.0.stderr.take().unwrap(), 2).join("\n");
+    assert!(told.contains("no backup was made") && told.contains("countersign serves"), "{told}");
+    assert_eq!(server.terminate(), 0);
 }

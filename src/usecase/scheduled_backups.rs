@@ -1,0 +1,109 @@
+//! Backs up by itself while the server runs. What fails is logged, counted and tried again; nothing
+//! of it reaches whoever is served.
+
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use crate::domain::timestamp::Timestamp;
+use crate::store::StoreError;
+use crate::usecase::Appliance;
+use crate::usecase::back_up::{BackUpError, BackedUp, Target, back_up, backups_of};
+
+/// How often it is asked whether a backup is due.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long after a failure the next attempt is made, at the latest.
+const RETRY_AFTER_MS: i64 = 300_000;
+
+/// Where to, how often, and how many stay.
+#[derive(Clone, Debug)]
+pub struct BackupPlan {
+    /// The directory; made if only itself is missing.
+    pub directory: PathBuf,
+    /// How long after a backup the next is due, in milliseconds.
+    pub every_ms: i64,
+    /// How many stay.
+    pub keep: usize,
+}
+
+/// Makes a backup if one is due: if the directory holds none that is younger than the plan allows, by
+/// whomever it was made. So a restart neither skips one nor makes one too many.
+pub fn back_up_if_due(
+    appliance: &Appliance,
+    plan: &BackupPlan,
+) -> Result<Option<BackedUp>, BackUpError> {
+    let now = (appliance.clock)();
+    let register = appliance.store.path();
+    if !plan.directory.exists() {
+        let made = std::fs::DirBuilder::new().mode(0o700).create(&plan.directory);
+        made.map_err(|it| StoreError::File {
+            doing: "create",
+            path: plan.directory.clone(),
+            why: it.to_string(),
+        })?;
+    }
+    // A name from the future is a clock that was wrong, and no reason to wait for it.
+    let newest =
+        backups_of(register, &plan.directory)?.into_iter().map(|(_, at)| at).rfind(|at| *at <= now);
+    let tally = &appliance.store.backups;
+    tally.newest_at_ms.store(newest.map_or(0, Timestamp::as_ms), Ordering::Relaxed);
+    if newest.is_some_and(|it| it.plus_ms(plan.every_ms) > now) {
+        return Ok(None);
+    }
+    let target = Target::Directory { path: plan.directory.clone(), keep: Some(plan.keep) };
+    let made = back_up(register, &target, now, &mut |_| {})?;
+    tally.newest_at_ms.store(now.as_ms(), Ordering::Relaxed);
+    Ok(Some(made))
+}
+
+/// The thread that does it. Stops when dropped, and does not wait for a backup under way: what that
+/// leaves behind bears no backup's name, and the next one removes it.
+#[derive(Debug)]
+pub struct ScheduledBackups {
+    _stop: Sender<()>,
+}
+
+impl ScheduledBackups {
+    /// Starts.
+    pub fn start(appliance: Arc<Appliance>, plan: BackupPlan) -> std::io::Result<Self> {
+        let (stop, stopped) = channel();
+        std::thread::Builder::new()
+            .name("backups".to_owned())
+            .spawn(move || run(&appliance, &plan, &stopped))?;
+        Ok(Self { _stop: stop })
+    }
+}
+
+fn run(appliance: &Appliance, plan: &BackupPlan, stopped: &Receiver<()>) {
+    let mut not_before = Timestamp::from_ms(0);
+    let tally = &appliance.store.backups;
+    loop {
+        let begun = (appliance.clock)();
+        if begun >= not_before {
+            match back_up_if_due(appliance, plan) {
+                Ok(None) => {}
+                Ok(Some(made)) => {
+                    tally.made.fetch_add(1, Ordering::Relaxed);
+                    let took_ms = (appliance.clock)().as_ms().saturating_sub(begun.as_ms());
+                    tracing::info!(
+                        path = %made.path.display(), bytes = made.proof.bytes, took_ms,
+                        organizations = made.proof.organizations, removed = made.removed.len(),
+                        "backed up and proven"
+                    );
+                }
+                Err(error) => {
+                    tally.failed.fetch_add(1, Ordering::Relaxed);
+                    not_before = begun.plus_ms(RETRY_AFTER_MS.min(plan.every_ms));
+                    tracing::error!(%error, "no backup was made");
+                }
+            }
+        }
+        match stopped.recv_timeout(LOOK_EVERY) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
