@@ -200,6 +200,7 @@ fn in_the_register(error: &StoreError) -> &'static str {
         | StoreError::Foreign(_)
         | StoreError::Newer { .. }
         | StoreError::Older { .. }
+        | StoreError::NotMigratable { .. }
         | StoreError::Damaged { .. }
         | StoreError::OtherEnvironment { .. }
         | StoreError::Served { .. }

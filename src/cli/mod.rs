@@ -15,6 +15,7 @@ mod inbox;
 mod key;
 mod link;
 mod logging;
+mod migrate;
 mod openapi;
 mod organization;
 mod output;
@@ -96,6 +97,8 @@ enum Command {
     Verify(backup::VerifyArguments),
     /// Put a backup in the place of the register
     Restore(backup::RestoreArguments),
+    /// Bring a register of an earlier version to this one
+    Migrate(migrate::MigrateArguments),
     /// Print what is configured and where each value came from
     #[command(after_help = configuration::help())]
     Config(configuration::ConfigArguments),
@@ -154,6 +157,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Backup(arguments) => backup::run(&operator()?, &arguments),
         Command::Verify(arguments) => backup::verify(&operator()?, &arguments),
         Command::Restore(arguments) => backup::put_back(&operator()?, &arguments),
+        Command::Migrate(arguments) => migrate::run(&operator()?, &arguments),
         Command::Config(arguments) => {
             Ok(configuration::show(&operator()?.config, &unknown, &arguments))
         }

@@ -17,6 +17,7 @@ mod handoff_link;
 mod idempotency;
 mod import_attempt;
 mod key;
+mod migration;
 mod organization;
 mod outgoing_delivery;
 mod outgoing_message;
@@ -52,6 +53,7 @@ pub use handoff_link::HandoffLink;
 pub use idempotency::KeptAnswer;
 pub use import_attempt::ImportAttempt;
 pub use key::{ApiKey, Scopes};
+pub use migration::{Held, MIGRATIONS, Migration, apply as apply_migrations, steps_for};
 pub use outgoing_delivery::{
     Claim, DeliveryFilter, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,
 };
@@ -114,6 +116,17 @@ pub enum StoreError {
         "{path} was written by an earlier version (schema {found}, this program needs {SCHEMA_VERSION}): `countersign migrate --plan` shows what has to be done; nothing was changed"
     )]
     Older {
+        /// The file.
+        path: PathBuf,
+        /// Its `user_version`.
+        found: i32,
+    },
+    /// No steps lead from the file's version to this program's.
+    #[error(
+        "{path} is of schema {found}, which no version of this program that can be migrated wrote: \
+         nothing was changed"
+    )]
+    NotMigratable {
         /// The file.
         path: PathBuf,
         /// Its `user_version`.

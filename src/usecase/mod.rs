@@ -13,6 +13,7 @@ pub mod handoff_links;
 pub mod history;
 pub mod import_verification;
 pub mod keys;
+pub mod migrate;
 pub mod open_link;
 pub mod outgoing_deliveries;
 pub mod receive_webhook;
@@ -232,6 +233,7 @@ impl From<StoreError> for Failure {
             | StoreError::Foreign(_)
             | StoreError::Newer { .. }
             | StoreError::Older { .. }
+            | StoreError::NotMigratable { .. }
             | StoreError::Damaged { .. }
             | StoreError::OtherEnvironment { .. }
             | StoreError::Served { .. }

@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign::domain::timestamp::Timestamp;
-use countersign::store::prove;
+use countersign::store::{Migration, prove};
 use countersign::usecase::back_up::{KeyFit, Target, back_up};
+use countersign::usecase::migrate::migrate;
 use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
 use serde_json::{Value, json};
 
@@ -501,6 +502,74 @@ fn a_backup_tells_how_the_key_fits_and_dates_its_name() {
 
     assert_eq!(made.key, KeyFit::NotNeeded);
     assert!(made.path.ends_with("register-20260514T093000123Z.db"), "{:?}", made.path);
+}
+
+/// A register as an earlier program would have left it: without the newest table.
+fn earlier_register() -> (Shell, PathBuf, Migration) {
+    let (shell, ..) = register();
+    let path = database(&shell);
+    let connection = sqlite(&path);
+    let statements = connection
+        .query_row(
+            "SELECT group_concat(sql, '; ') FROM sqlite_schema WHERE tbl_name = 'gate_refusal'
+             AND sql IS NOT NULL",
+            [],
+            |row| row.get::<_, String>(0),
+        )
+        .unwrap();
+    connection.execute_batch("DROP TABLE gate_refusal; PRAGMA user_version = 0").unwrap();
+    (shell, path, Migration { to: 1, what: "refused calls", statements: statements.leak() })
+}
+
+#[test]
+fn a_register_of_an_earlier_version_is_migrated_as_a_proven_copy_and_kept() {
+    let (shell, path, migration) = earlier_register();
+
+    let error = shell.run(&["org", "list"]).refused(5);
+    assert!(error.contains("earlier version") && error.contains("migrate --plan"), "{error}");
+    let error = shell.run(&["migrate", "--plan"]).refused(5);
+    assert!(error.contains("is of schema 0"), "no released program wrote it: {error}");
+    let now = Timestamp::parse("2026-05-14").unwrap();
+    let done = migrate(&path, &[migration], now, &mut |_| {}).unwrap();
+
+    assert_eq!((done.from, done.steps.as_slice()), (0, &[migration][..]));
+    assert!(shell.run(&["org", "list"]).ok().contains("Acme"));
+    assert_eq!(count(&path, "gate_refusal"), 0);
+    let before = done.before.unwrap();
+    assert!(before.ends_with("countersign.db.version-0-20260514T000000000Z"), "{before:?}");
+    assert_eq!(sqlite(&before).pragma_query_value(None, "user_version", |it| it.get(0)), Ok(0));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(shell.run(&["migrate"]).ok().contains("of version 1, and so is this program"));
+}
+
+#[test]
+fn a_migration_that_fails_or_ends_in_wrong_rows_changes_nothing() {
+    for (statements, words) in [
+        ("CREATE TABLE gate_refusal (x); SELECT nonsense;", "nonsense"),
+        ("UPDATE verification SET lapsed = 1", "facts and its rows do not agree"),
+    ] {
+        let (shell, path, migration) = earlier_register();
+        let names_before = names(&shell.directory.0);
+
+        let failed = migrate(
+            &path,
+            &[Migration { statements, ..migration }],
+            Timestamp::from_ms(0),
+            &mut |_| {},
+        );
+
+        assert!(failed.unwrap_err().to_string().contains(words));
+        assert_eq!(sqlite(&path).pragma_query_value(None, "user_version", |it| it.get(0)), Ok(0));
+        let is_side_file = |it: &String| {
+            it.strip_suffix(".lock").is_some() || it.ends_with("-wal") || it.ends_with("-shm")
+        };
+        let mut left = names(&shell.directory.0);
+        left.retain(|it| !is_side_file(it));
+        assert_eq!(
+            left,
+            names_before.into_iter().filter(|it| !is_side_file(it)).collect::<Vec<_>>()
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! From one version of the schema to the next.
+//!
+//! A register is never changed in place. A copy is taken while writers are held off, changed in one
+//! transaction, proven, and put in the register's place; the register as it was stays beside it. So
+//! the backup before a migration cannot be forgotten, and a migration that fails has changed nothing.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::store::copy::open_existing;
+use crate::store::replace::{leave_log_mode, put_in_place};
+use crate::store::serving::ServingLock;
+use crate::store::{SCHEMA_VERSION, StoreError, damage, open_connection};
+
+/// One step: from the version before `to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// The version that it leads to.
+    pub to: i32,
+    /// What it does, in words.
+    pub what: &'static str,
+    /// How.
+    pub statements: &'static str,
+}
+
+/// Every step, in order. Version 1 is the first, so nothing leads to it.
+pub const MIGRATIONS: &[Migration] = &[];
+
+/// The steps that a register needs; none if it is of this program's version.
+/// [`StoreError::NotMigratable`] if no steps lead here from its version.
+pub fn steps_for<'m>(
+    register: &Path,
+    migrations: &'m [Migration],
+) -> Result<(i32, &'m [Migration]), StoreError> {
+    let version = || -> Result<i32, StoreError> {
+        let connection = open_existing(register)?;
+        Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
+    };
+    let found = version().map_err(|it| damage(register, it))?;
+    let from = migrations.partition_point(|it| it.to <= found);
+    let steps = migrations.get(from..).unwrap_or_default();
+    let count = usize::try_from(SCHEMA_VERSION.saturating_sub(found)).unwrap_or(usize::MAX);
+    if steps.len() != count {
+        return Err(StoreError::NotMigratable { path: register.to_owned(), found });
+    }
+    Ok((found, steps))
+}
+
+/// Changes a copy, in one transaction.
+pub fn apply(copy: &Path, steps: &[Migration]) -> Result<(), StoreError> {
+    let mut connection = open_connection(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Tables are rebuilt by renaming; what refers to what is proven afterwards.
+    connection.pragma_update(None, "foreign_keys", false)?;
+    let transaction = connection.transaction()?;
+    for step in steps {
+        transaction.execute_batch(step.statements)?;
+        transaction.pragma_update(None, "user_version", step.to)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// A register that nobody can write while this lives; reading goes on.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Held {
+    /// Holds writers off.
+    pub fn begin(register: &Path) -> Result<Self, StoreError> {
+        let begin = || -> Result<Connection, StoreError> {
+            let connection = open_connection(register, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            Ok(connection)
+        };
+        let connection = begin().map_err(|it| damage(register, it))?;
+        Ok(Self { path: register.to_owned(), connection })
+    }
+
+    /// Puts `fresh` in the register's place and the register aside. Whoever waited to write and came
+    /// in between is not lost: it is [`StoreError::InUse`], and nothing is changed.
+    pub fn replace(
+        self,
+        _alone: &ServingLock,
+        fresh: &Path,
+        aside: &Path,
+    ) -> Result<(), StoreError> {
+        let commits = |connection: &Connection| {
+            connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))
+        };
+        let before = commits(&self.connection)?;
+        self.connection.execute_batch("COMMIT")?;
+        leave_log_mode(&self.path, &self.connection)?;
+        if commits(&self.connection)? != before {
+            return Err(StoreError::InUse(self.path));
+        }
+        put_in_place(&self.path, fresh, aside)
+    }
+}
