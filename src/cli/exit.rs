@@ -13,7 +13,7 @@ use crate::usecase::Failure;
 pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  refused or failed; stderr says what to do
+  1  refused or failed; stderr says what to do. `doctor`: it found an error
   2  wrong usage or configuration
   3  there is no such organization, authorization, key, delivery or
      refused call

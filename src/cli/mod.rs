@@ -8,6 +8,7 @@ mod authorization;
 mod backup;
 mod configuration;
 mod demo;
+mod doctor;
 mod exit;
 mod explain;
 mod flags;
@@ -99,6 +100,8 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Bring a register of an earlier version to this one
     Migrate(migrate::MigrateArguments),
+    /// Find what is wrong with this installation, and what mends it
+    Doctor(doctor::DoctorArguments),
     /// Print what is configured and where each value came from
     #[command(after_help = configuration::help())]
     Config(configuration::ConfigArguments),
@@ -158,6 +161,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Verify(arguments) => backup::verify(&operator()?, &arguments),
         Command::Restore(arguments) => backup::put_back(&operator()?, &arguments),
         Command::Migrate(arguments) => migrate::run(&operator()?, &arguments),
+        Command::Doctor(arguments) => Ok(doctor::run(&operator()?, &arguments)),
         Command::Config(arguments) => {
             Ok(configuration::show(&operator()?.config, &unknown, &arguments))
         }

@@ -60,28 +60,21 @@ pub(super) fn appliance(
         Asks::Sumsub => Some(config.provider()?),
         Asks::Nobody => None,
     };
-    build(config, provider, opening, real_clock())
+    build(config, provider.as_ref(), opening, real_clock())
 }
 
 /// Opens the register and builds the client. Without a provider, whoever asks it all the same is
 /// refused by an address that cannot exist.
 pub(super) fn build(
     config: &Config,
-    provider: Option<Provider>,
+    provider: Option<&Provider>,
     opening: Opening,
     clock: Clock,
 ) -> Result<Appliance, CliError> {
     let environment = environment(config);
     let store = Store::open(&config.database, environment, opening, clock())?;
-    let webhook_secret = provider.as_ref().map_or("", |it| it.webhook_secret.expose()).to_owned();
-    let account = provider.map_or_else(nowhere, |it| Account {
-        base_url: it.url,
-        app_token: it.app_token.expose().to_owned(),
-        secret_key: it.secret_key.expose().to_owned(),
-        level_business: it.level_business,
-        level_individual: it.level_individual,
-        session_ttl_s: config.session_ttl_s,
-    });
+    let webhook_secret = provider.map_or("", |it| it.webhook_secret.expose()).to_owned();
+    let account = provider.map_or_else(nowhere, |it| account_of(config, it));
     let handoff = match &config.public_url {
         None => None,
         Some(url) => Some(Arc::new(handoff(config, url, &account)?)),
@@ -127,6 +120,22 @@ fn handoff(config: &Config, public_url: &str, account: &Account) -> Result<Hando
     };
     let websdk = WebSdk::of(&account.base_url);
     Ok(Handoff { public_url: public_url.to_owned(), letter, websdk })
+}
+
+/// A client without a register, to ask about the account itself.
+pub(super) fn client(config: &Config, provider: &Provider) -> Client {
+    Client::new(account_of(config, provider), real_clock(), Arc::new(pause))
+}
+
+fn account_of(config: &Config, provider: &Provider) -> Account {
+    Account {
+        base_url: provider.url.clone(),
+        app_token: provider.app_token.expose().to_owned(),
+        secret_key: provider.secret_key.expose().to_owned(),
+        level_business: provider.level_business.clone(),
+        level_individual: provider.level_individual.clone(),
+        session_ttl_s: config.session_ttl_s,
+    }
 }
 
 fn nowhere() -> Account {

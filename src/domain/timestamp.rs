@@ -45,6 +45,13 @@ impl Timestamp {
         let ms = instant.as_millisecond();
         (0..=LAST_MS).contains(&ms).then_some(Self(ms))
     }
+
+    /// Reads the `Date` of an HTTP answer (RFC 9110 §5.6.7), to the second.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let instant = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+        let ms = instant.as_millisecond();
+        (0..=LAST_MS).contains(&ms).then_some(Self(ms))
+    }
 }
 
 /// The contract's text: ISO 8601, UTC, three decimals.
@@ -79,5 +86,7 @@ mod tests {
             Some("2026-05-15T00:00:00.000Z")
         );
         assert_eq!(Timestamp::parse("yesterday"), None);
+        let date = Timestamp::parse_http_date("Fri, 15 May 2026 14:30:00 GMT");
+        assert_eq!(date, Timestamp::parse("2026-05-15T14:30:00Z"));
     }
 }

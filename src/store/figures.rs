@@ -1,8 +1,9 @@
 //! Counts over the whole register, for metrics. Each is one walk over an index; nobody waits for them
 //! but whoever asks for metrics.
 
-use rusqlite::named_params;
+use rusqlite::{OptionalExtension as _, named_params};
 
+use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{Reader, StoreError};
 
@@ -98,6 +99,21 @@ impl Reader<'_> {
                 now,
             )?,
         })
+    }
+
+    /// Who has been PENDING longest.
+    pub fn oldest_pending(&self) -> Result<Option<OrganizationId>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT organization_id FROM verification
+                 WHERE state = 'PENDING'
+                 ORDER BY updated_at_ms
+                 LIMIT 1",
+            )?
+            .query_row([], |row| row.get::<_, String>(0))
+            .optional()?
+            .map(OrganizationId::new))
     }
 
     fn counts(self, statement: &str, now: Timestamp) -> Result<Vec<(String, i64)>, StoreError> {

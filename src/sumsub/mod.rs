@@ -370,6 +370,20 @@ impl Client {
         }
     }
 
+    /// The account's levels. The shape of the answer is inferred.
+    pub fn levels(&self) -> Result<Vec<wire::Level>, SumsubError> {
+        let answer = self.send(&Call {
+            method: "GET",
+            target: "/resources/applicants/-/levels".to_owned(),
+            body: None,
+            repeat: Repeat::Safe,
+        })?;
+        match answer.status {
+            200 => wire::levels(&answer.body),
+            _ => Err(answer.problem().in_general()),
+        }
+    }
+
     /// A fresh token for the browser SDK. It does not start the applicant over.
     pub fn access_token(
         &self,

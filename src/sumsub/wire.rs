@@ -122,6 +122,32 @@ pub fn link(body: &[u8]) -> Result<String, SumsubError> {
     if is_link { Ok(it.url) } else { Err(SumsubError::Unreadable("link".to_owned())) }
 }
 
+/// A level of the account.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Level {
+    /// Its name.
+    pub name: String,
+    /// Whom it verifies, in Sumsub's word (`company`, `individual`), if it says so.
+    #[serde(default)]
+    pub applicant_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LevelsBody {
+    list: LevelItems,
+}
+
+#[derive(Deserialize)]
+struct LevelItems {
+    items: Vec<Level>,
+}
+
+/// Reads the account's levels.
+pub fn levels(body: &[u8]) -> Result<Vec<Level>, SumsubError> {
+    read::<LevelsBody>(body, "levels").map(|it| it.list.items)
+}
+
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8], what: &str) -> Result<T, SumsubError> {
     // serde's own text may quote the body, and a token stands in some bodies.
     serde_json::from_slice(body).map_err(|_quoting| SumsubError::Unreadable(what.to_owned()))

@@ -14,6 +14,7 @@ mod backup;
 mod cli;
 mod crash;
 mod dependencies;
+mod doctor;
 mod document;
 mod explanations;
 mod handoff;

@@ -101,7 +101,7 @@ impl Stage {
         let config = config(&register, &api)?;
         let provider = provider(&simulator, &settings, &ports);
         let appliance =
-            Arc::new(wiring::build(&config, Some(provider), Opening::CreateIfMissing, clock)?);
+            Arc::new(wiring::build(&config, Some(&provider), Opening::CreateIfMissing, clock)?);
         let (broker, key) = broker(&appliance)?;
         let limits = Limits {
             connections_max: CONNECTIONS_MAX,

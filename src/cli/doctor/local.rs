@@ -1,0 +1,248 @@
+//! What this machine tells by itself: configuration, files, disk, register, backups.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Finding;
+use crate::cli::wiring::environment;
+use crate::config::{Config, Source, World};
+use crate::domain::timestamp::Timestamp;
+use crate::outbox::WebhookKey;
+use crate::store::files::{beside, directory_of, free_bytes};
+use crate::store::{Opening, ServingLock, Store, StoreError};
+use crate::usecase::back_up::backups_of;
+
+/// Below this a disk is as good as full: a log may grow to 64 MiB and more.
+const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
+/// A log is folded in at 40 MB; one this large has a reader that does not end.
+const LOG_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// A customer who waits longer than that is likely forgotten.
+const PENDING_MAX_S: i64 = 7 * 86_400;
+/// An outgoing message that waits longer than that has an endpoint that fails.
+const OUTBOX_MAX_S: i64 = 3_600;
+
+pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let mut findings = vec![configuration(config), sumsub_of_the_environment(config)];
+    findings.push(proxy(config));
+    findings.push(server(config));
+    findings.extend(register(config, now));
+    findings.push(modes(config));
+    findings.push(disk(config));
+    findings.push(log(config));
+    findings.push(backups(config, now));
+    findings
+}
+
+fn configuration(config: &Config) -> Finding {
+    match config.provider() {
+        Ok(_) => Finding::fine("configuration", "complete"),
+        Err(error) => Finding::error(
+            "configuration",
+            error.to_string(),
+            "`countersign serve` does not start with it.",
+            "set what is named; `countersign config` shows what is in force",
+        ),
+    }
+}
+
+/// A live register that asks a simulator would take its word for the law.
+fn sumsub_of_the_environment(config: &Config) -> Finding {
+    let Ok(provider) = config.provider() else {
+        return Finding::fine("environment", config.world.as_str());
+    };
+    let is_sumsub = provider.url == "https://api.sumsub.com";
+    let prefix = if config.world == World::Live { "prd:" } else { "sbx:" };
+    if config.world == World::Live && !is_sumsub {
+        return Finding::error(
+            "environment",
+            format!("live, and Sumsub is {}", provider.url),
+            "Whoever answers there decides who may be acted for.",
+            "unset COUNTERSIGN_SUMSUB_URL, or set COUNTERSIGN_ENVIRONMENT=test",
+        );
+    }
+    if !provider.app_token.expose().starts_with(prefix) {
+        return Finding::warning(
+            "environment",
+            format!("{}, and the app token does not begin with {prefix}", config.world.as_str()),
+            "A token of the other world would verify real people in test, or nobody in live.",
+            format!(
+                "put an app token of Sumsub's {} into COUNTERSIGN_SUMSUB_APP_TOKEN",
+                if config.world == World::Live { "production" } else { "sandbox" }
+            ),
+        );
+    }
+    Finding::fine("environment", format!("{}, with {}", config.world.as_str(), provider.url))
+}
+
+fn proxy(config: &Config) -> Finding {
+    let is_behind = config.public_url.as_ref().is_some_and(|it| it.starts_with("https://"));
+    if is_behind && config.trusted_proxies.is_empty() {
+        return Finding::warning(
+            "proxy",
+            "public-url is https, so a proxy stands in front, and trusted-proxies is none",
+            "Every client counts as the proxy: one that guesses keys locks all others out.",
+            "set COUNTERSIGN_TRUSTED_PROXIES to the proxy's address, as 127.0.0.1",
+        );
+    }
+    if is_behind && config.connections_per_peer_max < config.connections_max {
+        return Finding::warning(
+            "proxy",
+            format!(
+                "connections-per-peer-max is {}, and all connections come from the proxy",
+                config.connections_per_peer_max
+            ),
+            "Under load clients are refused although there is room.",
+            format!("set COUNTERSIGN_CONNECTIONS_PER_PEER_MAX={}", config.connections_max),
+        );
+    }
+    Finding::fine("proxy", if is_behind { "trusted" } else { "no https in front is configured" })
+}
+
+fn server(config: &Config) -> Finding {
+    let what = match ServingLock::holder(&config.database) {
+        Some(by) => format!("{by} serves {}", config.database.display()),
+        None => format!("no server runs on {}", config.database.display()),
+    };
+    Finding::fine("server", what)
+}
+
+fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
+    let opened = Store::open(&config.database, environment(config), Opening::MustExist, now);
+    let read = opened.and_then(|store| {
+        store.snapshot(|register| Ok((register.figures(now)?, register.oldest_pending()?)))
+    });
+    let (figures, oldest) = match read {
+        Ok(it) => it,
+        Err(StoreError::Missing(path)) => {
+            return vec![Finding::warning(
+                "register",
+                format!("there is none at {}", path.display()),
+                "A server makes an empty one: nobody has a key.",
+                "`countersign org create`, or name another file with --database",
+            )];
+        }
+        Err(error) => {
+            return vec![Finding::error(
+                "register",
+                error.to_string(),
+                "Nothing can be answered or recorded.",
+                "`countersign verify` says what is wrong; `countersign restore BACKUP` puts a backup \
+                 in its place",
+            )];
+        }
+    };
+    let mut findings = vec![Finding::fine("register", format!("{} bytes", figures.database_bytes))];
+    if let Some(of) = oldest.filter(|_| figures.oldest_pending_s > PENDING_MAX_S) {
+        findings.push(Finding::warning(
+            "pending",
+            format!("{of} has been PENDING for {} days", figures.oldest_pending_s / 86_400),
+            "A webhook may have been lost, or the customer has given up.",
+            format!(
+                "`countersign verification show {of}`, and its applicant in Sumsub's dashboard"
+            ),
+        ));
+    }
+    if figures.outbox_oldest_s > OUTBOX_MAX_S {
+        findings.push(Finding::warning(
+            "outbox",
+            format!(
+                "{} messages wait, the oldest for {} h",
+                figures.outbox_depth,
+                figures.outbox_oldest_s / 3600
+            ),
+            "A caller's webhook endpoint fails, or no server runs.",
+            "`countersign webhook list`, and `countersign webhook deliveries ep_...` says why",
+        ));
+    }
+    findings
+}
+
+/// Everything that holds personal data or a secret.
+fn modes(config: &Config) -> Finding {
+    let mut files: Vec<PathBuf> =
+        ["", "-wal", "-shm"].iter().map(|it| beside(&config.database, it)).collect();
+    files.push(WebhookKey::path(&config.database));
+    files.extend(config.in_force.iter().filter_map(|it| match &it.source {
+        Source::File(path) => Some(path.clone()),
+        Source::Flag | Source::Environment | Source::Default => None,
+    }));
+    let open: Vec<String> =
+        files.iter().filter(|it| is_open_to_all(it)).map(|it| it.display().to_string()).collect();
+    if open.is_empty() {
+        return Finding::fine("modes", "nobody else can read the register or a secret");
+    }
+    Finding::error(
+        "modes",
+        format!("every user of this machine can read {}", open.join(", ")),
+        "They hold names of customers, or secrets.",
+        format!("chmod o-rwx {}", open.join(" ")),
+    )
+}
+
+fn is_open_to_all(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o006 != 0)
+}
+
+fn disk(config: &Config) -> Finding {
+    let directory = directory_of(&config.database);
+    match free_bytes(directory) {
+        Err(error) => Finding::error(
+            "disk",
+            error.to_string(),
+            "The register cannot be used.",
+            format!("mkdir -p {}", directory.display()),
+        ),
+        Ok(free) if free < FREE_BYTES_MIN => Finding::error(
+            "disk",
+            format!("{} MiB free in {}", free / 1_048_576, directory.display()),
+            "On a full disk nothing is recorded: webhooks and requests are answered 500 and 503.",
+            "make room, or move the register: `countersign backup NEW/register.db`, then --database",
+        ),
+        Ok(free) => Finding::fine("disk", format!("{} MiB free", free / 1_048_576)),
+    }
+}
+
+fn log(config: &Config) -> Finding {
+    let path = beside(&config.database, "-wal");
+    let bytes = std::fs::metadata(&path).map_or(0, |it| it.len());
+    if bytes > LOG_BYTES_MAX {
+        return Finding::warning(
+            "log",
+            format!("{} has {} MiB", path.display(), bytes / 1_048_576),
+            "Some process holds a read transaction open; reads slow down and the disk fills.",
+            format!("`fuser {}` shows who; end it", config.database.display()),
+        );
+    }
+    Finding::fine("log", format!("{} MiB", bytes / 1_048_576))
+}
+
+fn backups(config: &Config, now: Timestamp) -> Finding {
+    const WHY: &str = "Without a backup, a broken disk loses who authorized whom.";
+    let Some(directory) = &config.backup_directory else {
+        return Finding::warning(
+            "backups",
+            "the server makes none",
+            WHY,
+            "set COUNTERSIGN_BACKUP_DIRECTORY, or run `countersign backup` by other means",
+        );
+    };
+    let fix = format!("countersign backup {}", directory.display());
+    let newest = match backups_of(&config.database, directory) {
+        Ok(found) => found.into_iter().map(|(_, at)| at).rfind(|at| *at <= now),
+        Err(error) => {
+            let fix = format!("mkdir -m 700 {0} && {fix}", directory.display());
+            return Finding::error("backups", error.to_string(), WHY, fix);
+        }
+    };
+    let every_ms = i64::from(config.backup_every_s).saturating_mul(1000);
+    match newest {
+        None => Finding::error("backups", format!("none in {}", directory.display()), WHY, fix),
+        Some(at) if at.plus_ms(every_ms.saturating_mul(2)) < now => Finding::error(
+            "backups",
+            format!("the newest is of {at}"),
+            "The server should have made one since; its log says why not (`no backup was made`).",
+            fix,
+        ),
+        Some(at) => Finding::fine("backups", format!("the newest is of {at}")),
+    }
+}

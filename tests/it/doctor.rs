@@ -1,0 +1,256 @@
+//! The doctor: every fault is made for real, found, and gone after the fix that was printed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use countersign::sim::TenantId;
+use serde_json::Value;
+
+use crate::cli::Shell;
+use crate::crash::{kill, serve};
+use crate::sumsub::World;
+
+/// A shell whose settings are right, but for those named.
+fn shell(world: &World, but: &[(&str, &str)]) -> Shell {
+    let credentials = world.simulator.credentials(TenantId::Recipient);
+    let right = [
+        ("COUNTERSIGN_SUMSUB_URL", world.sumsub_url.as_str()),
+        ("COUNTERSIGN_SUMSUB_APP_TOKEN", &credentials.app_token),
+        ("COUNTERSIGN_SUMSUB_SECRET_KEY", &credentials.secret_key),
+        ("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "the-webhook-secret"),
+        ("COUNTERSIGN_SUMSUB_LEVEL_BUSINESS", "kyb-level"),
+        ("COUNTERSIGN_SUMSUB_LEVEL_INDIVIDUAL", "kyc-level"),
+        ("COUNTERSIGN_BACKUP_DIRECTORY", "kept"),
+    ];
+    let kept: Vec<_> =
+        right.into_iter().filter(|(name, _)| but.iter().all(|(it, _)| it != name)).collect();
+    Shell::new().with(&kept).with(but)
+}
+
+/// The finding of a check that is not fine; `None` if all of that check are.
+fn found(shell: &Shell, check: &str, more: &[&str]) -> Option<Value> {
+    let ran = shell.run(&[&["doctor", "--json"], more].concat());
+    let diagnosis: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(ran.code, i32::from(diagnosis["errors"] != 0), "{diagnosis}");
+    let findings = diagnosis["findings"].as_array().unwrap().clone();
+    for it in &findings {
+        let needs_words = it["severity"] != "fine";
+        assert_eq!(it["why"] != "" && it["fix"] != "", needs_words, "{it}");
+    }
+    findings.into_iter().find(|it| it["check"] == check && it["severity"] != "fine")
+}
+
+#[track_caller]
+fn ill(shell: &Shell, check: &str, more: &[&str], severity: &str, words: &str, fix: &str) {
+    let it = found(shell, check, more).unwrap_or_else(|| panic!("{check} is fine"));
+    assert_eq!(it["severity"], severity, "{it}");
+    assert!(it["what"].as_str().unwrap().contains(words), "{it}");
+    assert!(it["fix"].as_str().unwrap().contains(fix), "{it}");
+}
+
+#[track_caller]
+fn well(shell: &Shell, check: &str, more: &[&str]) {
+    assert_eq!(found(shell, check, more), None);
+}
+
+#[test]
+fn a_right_installation_is_well_and_every_look_says_so() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    shell.parties();
+    fs::create_dir(shell.directory.file("kept")).unwrap();
+    shell.run(&["backup", "kept"]).ok();
+    let (server, url) = serve(&shell);
+
+    let ran = shell.run(&["doctor", "--public-url", &url]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let text = ran.out;
+
+    assert!(!text.contains("error") && !text.contains("warning"), "{text}");
+    let outcome = shell.run(&["inbox", "list"]).ok();
+    assert!(outcome.contains("test_event"), "the self-test says nothing of anybody: {outcome}");
+    kill(server);
+}
+
+#[test]
+fn a_missing_setting_is_found() {
+    let shell = Shell::new();
+
+    ill(&shell, "configuration", &[], "error", "sumsub-app-token", "set what is named");
+}
+
+#[test]
+fn sumsub_that_does_not_answer_is_found_and_the_rest_is_looked_at() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[("COUNTERSIGN_SUMSUB_URL", "http://127.0.0.1:9")]);
+
+    ill(&shell, "sumsub", &[], "error", "does not answer", "curl -v http://127.0.0.1:9/");
+    well(&shell, "sumsub", &["--sumsub-url", &world.sumsub_url]);
+}
+
+#[test]
+fn wrong_credentials_are_found() {
+    let world = World::in_real_time();
+    let wrong = shell(&world, &[("COUNTERSIGN_SUMSUB_SECRET_KEY", "wrong")]);
+
+    ill(&wrong, "credentials", &[], "error", "refuses them", "COUNTERSIGN_SUMSUB_SECRET_KEY");
+    well(&shell(&world, &[]), "credentials", &[]);
+}
+
+#[test]
+fn a_level_of_the_wrong_type_or_of_no_name_is_found_with_those_there_are() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    let business = |level| ["--sumsub-level-business", level];
+
+    ill(&shell, "level", &business("kyc-level"), "error", "is not for type company", "kyb-level");
+    ill(&shell, "level", &business("kyb"), "error", "has no level", "one of: kyb-level");
+    well(&shell, "level", &business("kyb-level"));
+}
+
+#[test]
+fn a_server_with_another_webhook_secret_and_none_at_all_are_found() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    let (server, url) = serve(&shell);
+    fs::write(shell.directory.file("other"), "another-secret").unwrap();
+    let other = ["--public-url", &url, "--sumsub-webhook-secret-file", "other"];
+    let right = ["--public-url", &url];
+
+    let variable = "COUNTERSIGN_SUMSUB_WEBHOOK_SECRET";
+    let without = self::shell(&world, &[(variable, "")]);
+    fs::write(without.directory.file("other"), "another-secret").unwrap();
+    ill(&without, "webhook", &other, "error", "refuses the configured secret", variable);
+    well(&shell, "webhook", &right);
+    kill(server);
+    ill(&shell, "webhook", &right, "error", "nobody answers", "countersign serve");
+}
+
+#[test]
+fn files_that_others_can_read_are_found_and_the_printed_command_mends_them() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    shell.parties();
+    let path = shell.directory.file("countersign.db");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+
+    let it = found(&shell, "modes", &[]).unwrap();
+    let fix = it["fix"].as_str().unwrap();
+    let mended = std::process::Command::new("sh")
+        .args(["-c", fix])
+        .current_dir(&shell.directory.0)
+        .status()
+        .unwrap();
+
+    assert_eq!((it["severity"].as_str(), mended.success()), (Some("error"), true), "{fix}");
+    well(&shell, "modes", &[]);
+}
+
+#[test]
+fn missing_and_old_backups_are_found_and_the_printed_command_mends_them() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    shell.parties();
+    let mend = || {
+        let fix = found(&shell, "backups", &[]).unwrap()["fix"].as_str().unwrap().to_owned();
+        for command in fix.split(" && ") {
+            match command.strip_prefix("countersign ") {
+                Some(rest) => drop(shell.run(&rest.split(' ').collect::<Vec<_>>()).ok()),
+                None => fs::create_dir(shell.directory.file("kept")).unwrap(),
+            }
+        }
+    };
+
+    ill(&shell, "backups", &["--backup-directory", "none"], "warning", "makes none", "BACKUP");
+    ill(&shell, "backups", &[], "error", "cannot list kept", "mkdir -m 700 kept");
+    mend();
+    well(&shell, "backups", &[]);
+    let kept = shell.directory.file("kept");
+    for entry in fs::read_dir(&kept).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    ill(&shell, "backups", &[], "error", "none in kept", "countersign backup kept");
+    fs::write(kept.join("countersign-20200101T000000000Z.db"), "old").unwrap();
+    ill(&shell, "backups", &[], "error", "the newest is of 2020", "countersign backup kept");
+    mend();
+    well(&shell, "backups", &[]);
+}
+
+#[test]
+fn a_proxy_that_is_not_trusted_is_found() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    let public = ["--public-url", "https://verify.invalid"];
+    let trusted = [&public[..], &["--trusted-proxies", "127.0.0.1"]].concat();
+    let many = [&trusted[..], &["--connections-per-peer-max", "2048"]].concat();
+
+    ill(&shell, "proxy", &public, "warning", "trusted-proxies is none", "TRUSTED_PROXIES");
+    ill(&shell, "proxy", &trusted, "warning", "per-peer-max is 256", "PER_PEER_MAX=2048");
+    well(&shell, "proxy", &many);
+}
+
+#[test]
+fn worlds_that_are_mixed_up_are_found() {
+    let world = World::in_real_time();
+    let right = shell(&world, &[]);
+    let live = ["--environment", "live"];
+    let sandbox = [&live[..], &["--sumsub-url", "https://api.sumsub.com"]].concat();
+    ill(&right, "configuration", &sandbox, "error", "belongs to Sumsub's sandbox", "set what");
+
+    let token = ("COUNTERSIGN_SUMSUB_APP_TOKEN", "prd:token");
+    let elsewhere = shell(&world, &[token, ("COUNTERSIGN_SUMSUB_URL", "https://sumsub.invalid")]);
+    ill(
+        &elsewhere,
+        "environment",
+        &live,
+        "error",
+        "live, and Sumsub is",
+        "unset COUNTERSIGN_SUMSUB_URL",
+    );
+    let plain = shell(&world, &[("COUNTERSIGN_SUMSUB_APP_TOKEN", "token")]);
+    ill(&plain, "environment", &[], "warning", "does not begin with sbx:", "Sumsub's sandbox");
+    right.parties();
+    ill(&right, "register", &live, "error", "is a test register", "countersign verify");
+    well(&right, "register", &[]);
+}
+
+#[test]
+fn a_clock_that_is_off_is_found() {
+    // The server's answer is dated by the world's clock, which is an hour behind.
+    let world = World::in_real_time();
+    world.rig.advance(-3_600_000);
+    let shell = shell(&world, &[]);
+
+    ill(&shell, "clock", &[], "error", "3600 s ahead", "timedatectl");
+    world.rig.advance(3_600_000);
+    well(&shell, "clock", &[]);
+}
+
+#[test]
+fn somebody_forgotten_and_a_message_that_waits_are_found() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    let (broker, customer) = shell.parties();
+    shell.run(&["webhook", "create", "--org", &broker, "--url", "http://127.0.0.1:9/hook"]).ok();
+    shell.run(&["verification", "hold", &broker, "--reason", "x"]).ok();
+    let database = rusqlite::Connection::open_with_flags(
+        shell.directory.file("countersign.db"),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE,
+    )
+    .unwrap();
+    database
+        .execute(
+            "UPDATE verification SET state = 'PENDING', updated_at_ms = 1 WHERE organization_id = ?1",
+            [&customer],
+        )
+        .unwrap();
+    database.execute_batch("UPDATE outgoing_delivery SET created_at_ms = 1").unwrap();
+
+    ill(&shell, "pending", &[], "warning", &customer, &format!("verification show {customer}"));
+    ill(&shell, "outbox", &[], "warning", "1 messages wait", "countersign webhook deliveries");
+    database
+        .execute_batch("UPDATE verification SET state = 'NOT_STARTED'; UPDATE outgoing_delivery SET status = 'SKIPPED', due_at_ms = NULL")
+        .unwrap();
+    well(&shell, "pending", &[]);
+    well(&shell, "outbox", &[]);
+}
