@@ -163,21 +163,27 @@ fn write_batches(
     (commits, writes): &(Arc<AtomicU64>, Arc<AtomicU64>),
 ) {
     let mut is_dirty = false;
+    let mut doubt = Doubt::default();
     loop {
         match jobs.recv_timeout(IDLE_BEFORE_CHECKPOINT) {
             Ok(first) => {
                 let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH_MAX - 1));
-                writes.fetch_add(write_batch(connection, batch, changes), Ordering::Relaxed);
+                let count = write_batch(connection, batch, changes, &mut doubt);
+                writes.fetch_add(count, Ordering::Relaxed);
                 commits.fetch_add(1, Ordering::Relaxed);
                 is_dirty = true;
             }
             Err(RecvTimeoutError::Timeout) => {
+                doubt.end(connection);
                 if is_dirty {
                     checkpoint(connection);
                     is_dirty = false;
                 }
             }
-            Err(RecvTimeoutError::Disconnected) => return checkpoint(connection),
+            Err(RecvTimeoutError::Disconnected) => {
+                doubt.end(connection);
+                return checkpoint(connection);
+            }
         }
     }
 }
@@ -194,8 +200,48 @@ fn checkpoint(connection: &Connection) {
     }
 }
 
+/// Whether the log may hold a whole commit that was answered as failed.
+///
+/// `SQLite` writes a commit to the log, then syncs it. When the sync fails the transaction is rolled
+/// back for everybody who has the register open, but its frames stay where they are, and whoever
+/// opens the register after a crash takes them for a commit. Another commit in their place ends that,
+/// in the system's memory even while the disk still refuses to sync.
+#[derive(Default)]
+struct Doubt {
+    is_open: bool,
+}
+
+impl Doubt {
+    fn begin(&mut self, error: &rusqlite::Error) {
+        if !self.is_open {
+            tracing::error!(%error, "the register takes no writes; they are refused meanwhile");
+        }
+        self.is_open = true;
+    }
+
+    /// Tries to put a commit that changes nothing in the place of the failed one.
+    fn end(&mut self, connection: &Connection) {
+        if !self.is_open {
+            return;
+        }
+        let replaced = connection
+            .execute_batch("BEGIN IMMEDIATE; UPDATE register SET only_row = only_row; COMMIT");
+        if replaced.is_ok() {
+            self.is_open = false;
+            tracing::warn!("the register takes writes again");
+        } else if !connection.is_autocommit() {
+            drop(connection.execute_batch("ROLLBACK"));
+        }
+    }
+}
+
 /// Runs and commits a batch; answers how many writes were in it.
-fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>, changes: &Changes) -> u64 {
+fn write_batch(
+    connection: &Connection,
+    jobs: impl Iterator<Item = Job>,
+    changes: &Changes,
+    doubt: &mut Doubt,
+) -> u64 {
     let mut lost = connection.execute_batch("BEGIN IMMEDIATE").err().map(StoreError::from);
     let mut ran = Vec::new();
     for job in jobs {
@@ -211,11 +257,15 @@ fn write_batch(connection: &Connection, jobs: impl Iterator<Item = Job>, changes
     }
     let committed = match lost {
         Some(error) => Err(error),
-        None => connection.execute_batch("COMMIT").map_err(StoreError::from),
+        None => {
+            connection.execute_batch("COMMIT").inspect_err(|it| doubt.begin(it)).map_err(Into::into)
+        }
     };
     if committed.is_err() && !connection.is_autocommit() {
         drop(connection.execute_batch("ROLLBACK"));
     }
+    // Before the failure is answered: what was refused must not come back.
+    doubt.end(connection);
     let writes = u64::try_from(ran.len()).unwrap_or(u64::MAX);
     for it in ran {
         if it.keep && committed.is_ok() {

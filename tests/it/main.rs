@@ -17,6 +17,7 @@ mod dependencies;
 mod doctor;
 mod document;
 mod explanations;
+mod faults;
 mod handoff;
 mod http_attack;
 mod idempotency;
