@@ -82,8 +82,12 @@ const READERS: usize = 4;
 
 /// How often commits of other processes are looked for. One look costs a microsecond.
 const OTHER_PROCESSES_EVERY: Duration = Duration::from_millis(100);
-/// How long a statement waits for another process's transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a statement looks whether another process's transaction has ended. A server under load
+/// leaves its file free for some microseconds in several milliseconds; `SQLite`'s own busy timeout
+/// looks ten times a second after a while, and misses them all.
+const BUSY_LOOK_EVERY: Duration = Duration::from_millis(1);
+/// How many looks: ten seconds.
+const BUSY_LOOKS_MAX: i32 = 10_000;
 /// Up to this size a file is checked page by page when it is opened; a larger one would make every
 /// start wait, and is checked where it is used.
 const CHECKED_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -530,14 +534,21 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+#[expect(clippy::disallowed_methods, reason = "SQLite asks for a wait, on the thread that waits")]
+fn waited_for_another_process(looks: i32) -> bool {
+    std::thread::sleep(BUSY_LOOK_EVERY);
+    looks < BUSY_LOOKS_MAX
+}
+
 fn open_connection(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let mut connection =
+        Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     // With STAT4 compiled in, a cached statement is prepared anew whenever a bound value changes,
     // unless query plans are promised to be stable: ten times slower point reads.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_prepared_statement_cache_capacity(64);
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.busy_handler(Some(waited_for_another_process))?;
     connection.execute_batch(
         "PRAGMA foreign_keys = ON;
          PRAGMA temp_store = MEMORY;

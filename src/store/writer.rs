@@ -15,7 +15,7 @@ use rusqlite::Connection;
 
 use crate::domain::organization::OrganizationId;
 use crate::store::changes::Changes;
-use crate::store::{BUSY_TIMEOUT, StoreError, Tx};
+use crate::store::{StoreError, Tx, waited_for_another_process};
 
 /// How many writes may wait; more are told to come back.
 const QUEUE_MAX: usize = 1024;
@@ -59,7 +59,7 @@ impl Writer {
         let counted = (Arc::clone(&commits), Arc::clone(&writes));
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || write_batches(&connection, &jobs, &changes, &counted))
+            .spawn(move || write_batches(connection, &jobs, &changes, &counted))
             .map_err(|_spawn| StoreError::Closed)?;
         Ok(Self {
             commits,
@@ -157,7 +157,7 @@ impl Drop for Writer {
 }
 
 fn write_batches(
-    connection: &Connection,
+    mut connection: Connection,
     jobs: &Receiver<Job>,
     changes: &Changes,
     (commits, writes): &(Arc<AtomicU64>, Arc<AtomicU64>),
@@ -168,21 +168,21 @@ fn write_batches(
         match jobs.recv_timeout(IDLE_BEFORE_CHECKPOINT) {
             Ok(first) => {
                 let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH_MAX - 1));
-                let count = write_batch(connection, batch, changes, &mut doubt);
+                let count = write_batch(&connection, batch, changes, &mut doubt);
                 writes.fetch_add(count, Ordering::Relaxed);
                 commits.fetch_add(1, Ordering::Relaxed);
                 is_dirty = true;
             }
             Err(RecvTimeoutError::Timeout) => {
-                doubt.end(connection);
+                doubt.end(&connection);
                 if is_dirty {
-                    checkpoint(connection);
+                    checkpoint(&mut connection);
                     is_dirty = false;
                 }
             }
             Err(RecvTimeoutError::Disconnected) => {
-                doubt.end(connection);
-                return checkpoint(connection);
+                doubt.end(&connection);
+                return checkpoint(&mut connection);
             }
         }
     }
@@ -190,13 +190,13 @@ fn write_batches(
 
 /// Readers of this or another process may hold the log back; then the next turn folds it.
 /// It does not wait for them: writes would wait with it.
-fn checkpoint(connection: &Connection) {
+fn checkpoint(connection: &mut Connection) {
     let folded = connection.busy_timeout(Duration::ZERO).and_then(|()| {
         connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
     });
-    if let Err(error) = folded.and_then(|_| connection.busy_timeout(BUSY_TIMEOUT)) {
+    let waiting = connection.busy_handler(Some(waited_for_another_process));
+    if let Err(error) = folded.and(waiting) {
         tracing::warn!(%error, "the write-ahead log was not folded into the register");
-        connection.busy_timeout(BUSY_TIMEOUT).unwrap_or_default();
     }
 }
 

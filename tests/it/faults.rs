@@ -1,5 +1,5 @@
 //! What happens to machines happens here: kill -9 at random under load, a disk that fails to sync, a
-//! disk that is full, no descriptors left. Always the built
+//! disk that is full, no descriptors left, a hundred writers beside a backup. Always the built
 //! program, and the real fault.
 //!
 //! `COUNTERSIGN_TEST_ROUNDS` says how often the random ones are repeated (a few by default). Tests
@@ -11,6 +11,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -621,4 +622,72 @@ fn a_signal_lets_a_half_sent_request_finish_and_takes_no_new_one() {
         let id = rest.split('"').find(|it| it.starts_with("org_")).unwrap().to_owned();
         assert!(machine.shell.run(&["org", "show", &id]).ok().contains("Half Sent Ltd."));
     }
+}
+
+// Neighbours.
+
+#[test]
+fn a_hundred_writers_a_backup_and_the_command_line_never_find_the_register_locked() {
+    let machine = Machine::new();
+    let done = AtomicBool::new(false);
+    let is_done = || done.load(Ordering::SeqCst);
+    let written: usize = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..100)
+            .map(|writer| {
+                let (caller, is_done) = (machine.caller(), &is_done);
+                scope.spawn(move || {
+                    let mut count = 0_usize;
+                    while !is_done() {
+                        caller.customer(&format!("w{writer}-{count}"));
+                        count += 1;
+                    }
+                    count
+                })
+            })
+            .collect();
+        // Another process that copies the register over and over, and one that folds its log.
+        let neighbour = |work: fn(&rusqlite::Connection, &Path)| {
+            let (register, is_done) = (machine.register(), &is_done);
+            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+            move || {
+                let connection = rusqlite::Connection::open_with_flags(&register, flags).unwrap();
+                while !is_done() {
+                    work(&connection, &register);
+                }
+            }
+        };
+        scope.spawn(neighbour(|connection, register| {
+            let copy = register.with_extension("copy");
+            connection.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+            std::fs::remove_file(copy).unwrap();
+        }));
+        scope.spawn(neighbour(|connection, _| {
+            connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+                .unwrap();
+        }));
+        let shell = &machine.shell;
+        let (broker, commands) = (machine.broker.as_str(), rounds(3));
+        let operators: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(move || {
+                    for _ in 0..commands {
+                        let create = ["org", "create", "--name", "Beside", "--type", "BUSINESS"];
+                        let id = shell.run(&[&create[..], &["--created-by", broker]].concat()).ok();
+                        shell.run(&["org", "show", &id]).ok();
+                    }
+                })
+            })
+            .collect();
+        let operators: Vec<_> =
+            operators.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        done.store(true, Ordering::SeqCst);
+        for it in operators {
+            it.unwrap();
+        }
+        writers.into_iter().map(|it| it.join().unwrap()).sum()
+    });
+
+    assert!(written > 0);
+    println!("{written} writes over HTTP beside them");
 }
