@@ -18,6 +18,7 @@ mod doctor;
 mod document;
 mod explanations;
 mod faults;
+mod fuzz;
 mod handoff;
 mod http_attack;
 mod idempotency;
