@@ -145,6 +145,20 @@ impl Reader<'_> {
             .collect()
     }
 
+    /// Up to `limit` deliveries, oldest first, newer than `after`.
+    pub fn deliveries_after(&self, after: i64, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        self.connection
+            .prepare_cached(&format!(
+                "{SELECT}
+                 WHERE d.delivery_id > :after
+                 ORDER BY d.delivery_id
+                 LIMIT :limit"
+            ))?
+            .query_map(named_params! {":after": after, ":limit": limit}, |row| Ok(from_row(row)))?
+            .map(|row| row?)
+            .collect()
+    }
+
     /// Deliveries about an applicant that nobody had when they arrived, oldest first; without those too
     /// old to have a body, of which a verification that begins now has no use.
     pub fn unclaimed_deliveries(&self, applicant_id: &str) -> Result<Vec<Delivery>, StoreError> {

@@ -19,6 +19,7 @@ pub mod outgoing_deliveries;
 pub mod receive_webhook;
 pub mod reconcile;
 pub mod reconciler;
+pub mod replay_inbox;
 pub mod restore;
 pub mod resume_session;
 pub mod retention;

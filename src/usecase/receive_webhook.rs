@@ -14,7 +14,7 @@ use crate::domain::fold::CLOCK_SKEW_MS;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Event;
-use crate::store::{Cause, Delivery, NewDelivery, NewFact, Outcome, Tx};
+use crate::store::{Cause, Delivery, NewDelivery, NewFact, Outcome, Reader, Tx};
 use crate::sumsub::signature::{DigestAlgorithm, webhook_is_signed};
 use crate::sumsub::wire::{Meaning, Webhook};
 use crate::usecase::{Appliance, Failure, Rules};
@@ -94,7 +94,7 @@ pub(super) fn adopt(
     Ok(())
 }
 
-fn apply_again(
+pub(super) fn apply_again(
     tx: &Tx<'_>,
     rules: &Rules,
     delivery: &Delivery,
@@ -131,6 +131,36 @@ fn kept_headers(headers: &[(String, String)]) -> String {
     serde_json::json!(kept).to_string()
 }
 
+/// What a delivery says by the rules of today, before anything is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Nothing that is recorded as a fact.
+    Nothing(Outcome, Option<OrganizationId>),
+    /// Something that happened to this verification.
+    Happened(Event, OrganizationId),
+}
+
+/// Reads a delivery.
+pub(super) fn read_delivery(
+    register: Reader<'_>,
+    rules: &Rules,
+    webhook: Option<&Webhook>,
+) -> Result<Reading, Failure> {
+    let Some(it) = webhook else { return Ok(Reading::Nothing(Outcome::Unreadable, None)) };
+    let organization = organization_of(register, it)?;
+    let outcome = match (verdict_free(rules, it), it.meaning, &organization) {
+        (Some(outcome), _, _) => outcome,
+        (None, Meaning::Unknown, _) => Outcome::UnknownType,
+        (None, _, None) => Outcome::UnknownApplicant,
+        (None, Meaning::Informational, Some(_)) => Outcome::Informational,
+        (None, Meaning::NoVerdict, Some(_)) => Outcome::NoVerdict,
+        (None, Meaning::Happened(event), Some(of)) => {
+            return Ok(Reading::Happened(event, of.clone()));
+        }
+    };
+    Ok(Reading::Nothing(outcome, organization))
+}
+
 /// Applies one delivery and records its outcome, in the caller's transaction.
 fn apply(
     tx: &Tx<'_>,
@@ -139,23 +169,13 @@ fn apply(
     webhook: Option<&Webhook>,
     now: Timestamp,
 ) -> Result<Outcome, Failure> {
-    let organization = match webhook {
-        Some(it) => organization_of(tx, it)?,
-        None => None,
-    };
-    let outcome = match (webhook, &organization) {
-        (None, _) => Outcome::Unreadable,
-        (Some(it), organization) => match (verdict_free(rules, it), it.meaning, organization) {
-            (Some(outcome), _, _) => outcome,
-            (None, Meaning::Unknown, _) => Outcome::UnknownType,
-            (None, _, None) => Outcome::UnknownApplicant,
-            (None, Meaning::Informational, Some(_)) => Outcome::Informational,
-            (None, Meaning::NoVerdict, Some(_)) => Outcome::NoVerdict,
-            (None, Meaning::Happened(event), Some(of)) => {
-                let happened_at = instant_of(it, received_at);
-                record(tx, rules, of, (event, happened_at, id, it), now)?
-            }
-        },
+    let (outcome, organization) = match (read_delivery(**tx, rules, webhook)?, webhook) {
+        (Reading::Happened(event, of), Some(it)) => {
+            let happened_at = instant_of(it, received_at);
+            (record(tx, rules, &of, (event, happened_at, id, it), now)?, Some(of))
+        }
+        (Reading::Happened(_, of), None) => (Outcome::Unreadable, Some(of)),
+        (Reading::Nothing(outcome, organization), _) => (outcome, organization),
     };
     tx.insert_outcome(id, outcome, organization.as_ref(), now)?;
     Ok(outcome)
@@ -179,13 +199,16 @@ fn verdict_free(rules: &Rules, webhook: &Webhook) -> Option<Outcome> {
 }
 
 /// By the applicant, which we know by its id whatever external id it has; else by the external id.
-fn organization_of(tx: &Tx<'_>, webhook: &Webhook) -> Result<Option<OrganizationId>, Failure> {
+fn organization_of(
+    register: Reader<'_>,
+    webhook: &Webhook,
+) -> Result<Option<OrganizationId>, Failure> {
     let Some(applicant) = &webhook.applicant_id else { return Ok(None) };
-    if let Some(known) = tx.organization_of_applicant(applicant)? {
+    if let Some(known) = register.organization_of_applicant(applicant)? {
         return Ok(Some(known));
     }
     let Some(external) = &webhook.external_user_id else { return Ok(None) };
-    Ok(tx.organization(&OrganizationId::new(external.as_str()))?.map(|it| it.id))
+    Ok(register.organization(&OrganizationId::new(external.as_str()))?.map(|it| it.id))
 }
 
 /// Sumsub's own instant; ours, where it names none, or one further ahead than clocks can differ: such

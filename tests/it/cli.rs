@@ -607,6 +607,7 @@ fn every_commands_help_shows_an_example_and_the_exit_codes_are_documented() {
         "inbox list",
         "inbox show",
         "inbox replay",
+        "reconcile",
     ];
     for command in commands {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

@@ -33,6 +33,7 @@ mod provider_faults;
 mod receiver;
 mod reconcile;
 mod register;
+mod replay;
 mod retention;
 mod rig;
 mod secrets;
