@@ -90,7 +90,7 @@ fn answer(format: Format, mode: Mode, report: &Report, total: i64) -> Answer {
     };
     let unusable = match report.unusable {
         0 => String::new(),
-        count => format!("; {count} answers could not be used"),
+        count => format!("; {count} got no answer that can be used"),
     };
     let story = format!(
         "Sumsub answered about {}: {did}{unusable}. Missed webhooks found so far: {total}.",
@@ -103,6 +103,7 @@ fn answer(format: Format, mode: Mode, report: &Report, total: i64) -> Answer {
                 .telling(format!("{story}\nIt ended early: {error}: {advice}"))
                 .ending(Exit::Provider)
         }
+        (None, _, _) if report.unusable > 0 => shown.telling(story).ending(Exit::Provider),
         (None, Mode::DryRun, 1..) => shown.telling(story).ending(Exit::WouldChange),
         (None, ..) => shown.telling(story),
     }

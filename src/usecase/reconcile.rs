@@ -79,7 +79,7 @@ pub enum FindingKind {
 pub struct Report {
     /// Questions that Sumsub answered.
     pub asked: u32,
-    /// Answers that could not be used.
+    /// Questions without an answer that can be used.
     pub unusable: u32,
     /// What is not as the register had it.
     pub findings: Vec<Finding>,
@@ -181,6 +181,7 @@ impl<'a> Round<'a> {
         let review = match answer {
             Ok(applicant) => {
                 self.unanswered = 0;
+                self.report.stopped_by = None;
                 self.report.asked = self.report.asked.saturating_add(1);
                 applicant.map(|it| it.review)
             }
@@ -191,7 +192,9 @@ impl<'a> Round<'a> {
             Err(error @ SumsubError::Outage(_)) => {
                 self.unanswered = self.unanswered.saturating_add(1);
                 self.note_unanswered(organization)?;
-                if self.unanswered >= UNANSWERED_MAX {
+                self.report.unusable = self.report.unusable.saturating_add(1);
+                // Of those that were asked nobody was answered, or many in a row were not.
+                if self.unanswered >= UNANSWERED_MAX || self.report.asked == 0 {
                     self.report.stopped_by = Some(error);
                 }
                 return Ok(self.unanswered < UNANSWERED_MAX);

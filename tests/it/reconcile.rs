@@ -335,4 +335,9 @@ fn a_dry_run_of_the_command_tells_what_it_would_change_and_changes_nothing() {
 
     world.fault(&json!({"path": "/resources", "count": 99, "status": 401}));
     shell.run(&["reconcile", "--everybody"]).ends(4);
+    world.control("DELETE", "/faults", &Value::Null);
+
+    // Also of the only one: no answer is no "nothing differs".
+    world.fault(&json!({"path": "/resources", "count": 99, "status": 503}));
+    shell.run(&["reconcile", "--everybody"]).ends(4);
 }
