@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::Ordering;
 
 use countersign::sim::TenantId;
 use serde_json::Value;
 
 use crate::cli::Shell;
 use crate::crash::{kill, serve};
-use crate::sumsub::World;
+use crate::sumsub::{World, real_now_ms};
 
 /// A shell whose settings are right, but for those named.
 fn shell(world: &World, but: &[(&str, &str)]) -> Shell {
@@ -41,7 +42,7 @@ fn found(shell: &Shell, check: &str, more: &[&str]) -> Option<Value> {
 }
 
 #[track_caller]
-fn ill(shell: &Shell, check: &str, more: &[&str], severity: &str, words: &str, fix: &str) {
+fn ill((shell, check): (&Shell, &str), more: &[&str], severity: &str, words: &str, fix: &str) {
     let it = found(shell, check, more).unwrap_or_else(|| panic!("{check} is fine"));
     assert_eq!(it["severity"], severity, "{it}");
     assert!(it["what"].as_str().unwrap().contains(words), "{it}");
@@ -62,6 +63,7 @@ fn a_right_installation_is_well_and_every_look_says_so() {
     shell.run(&["backup", "kept"]).ok();
     let (server, url) = serve(&shell);
 
+    world.rig.clock_ms.store(real_now_ms(), Ordering::SeqCst);
     let ran = shell.run(&["doctor", "--public-url", &url]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
     let text = ran.out;
@@ -76,7 +78,7 @@ fn a_right_installation_is_well_and_every_look_says_so() {
 fn a_missing_setting_is_found() {
     let shell = Shell::new();
 
-    ill(&shell, "configuration", &[], "error", "sumsub-app-token", "set what is named");
+    ill((&shell, "configuration"), &[], "error", "sumsub-app-token", "set what is named");
 }
 
 #[test]
@@ -84,7 +86,7 @@ fn sumsub_that_does_not_answer_is_found_and_the_rest_is_looked_at() {
     let world = World::in_real_time();
     let shell = shell(&world, &[("COUNTERSIGN_SUMSUB_URL", "http://127.0.0.1:9")]);
 
-    ill(&shell, "sumsub", &[], "error", "does not answer", "curl -v http://127.0.0.1:9/");
+    ill((&shell, "sumsub"), &[], "error", "does not answer", "curl -v http://127.0.0.1:9/");
     well(&shell, "sumsub", &["--sumsub-url", &world.sumsub_url]);
 }
 
@@ -93,7 +95,7 @@ fn wrong_credentials_are_found() {
     let world = World::in_real_time();
     let wrong = shell(&world, &[("COUNTERSIGN_SUMSUB_SECRET_KEY", "wrong")]);
 
-    ill(&wrong, "credentials", &[], "error", "refuses them", "COUNTERSIGN_SUMSUB_SECRET_KEY");
+    ill((&wrong, "credentials"), &[], "error", "refuses them", "COUNTERSIGN_SUMSUB_SECRET_KEY");
     well(&shell(&world, &[]), "credentials", &[]);
 }
 
@@ -103,8 +105,8 @@ fn a_level_of_the_wrong_type_or_of_no_name_is_found_with_those_there_are() {
     let shell = shell(&world, &[]);
     let business = |level| ["--sumsub-level-business", level];
 
-    ill(&shell, "level", &business("kyc-level"), "error", "is not for type company", "kyb-level");
-    ill(&shell, "level", &business("kyb"), "error", "has no level", "one of: kyb-level");
+    ill((&shell, "level"), &business("kyc-level"), "error", "is not for type company", "kyb-level");
+    ill((&shell, "level"), &business("kyb"), "error", "has no level", "one of: kyb-level");
     well(&shell, "level", &business("kyb-level"));
 }
 
@@ -120,10 +122,10 @@ fn a_server_with_another_webhook_secret_and_none_at_all_are_found() {
     let variable = "COUNTERSIGN_SUMSUB_WEBHOOK_SECRET";
     let without = self::shell(&world, &[(variable, "")]);
     fs::write(without.directory.file("other"), "another-secret").unwrap();
-    ill(&without, "webhook", &other, "error", "refuses the configured secret", variable);
+    ill((&without, "webhook"), &other, "error", "refuses the configured secret", variable);
     well(&shell, "webhook", &right);
     kill(server);
-    ill(&shell, "webhook", &right, "error", "nobody answers", "countersign serve");
+    ill((&shell, "webhook"), &right, "error", "nobody answers", "countersign serve");
 }
 
 #[test]
@@ -161,17 +163,17 @@ fn missing_and_old_backups_are_found_and_the_printed_command_mends_them() {
         }
     };
 
-    ill(&shell, "backups", &["--backup-directory", "none"], "warning", "makes none", "BACKUP");
-    ill(&shell, "backups", &[], "error", "cannot list kept", "mkdir -m 700 kept");
+    ill((&shell, "backups"), &["--backup-directory", "none"], "warning", "makes none", "BACKUP");
+    ill((&shell, "backups"), &[], "error", "cannot list kept", "mkdir -m 700 kept");
     mend();
     well(&shell, "backups", &[]);
     let kept = shell.directory.file("kept");
     for entry in fs::read_dir(&kept).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
-    ill(&shell, "backups", &[], "error", "none in kept", "countersign backup kept");
+    ill((&shell, "backups"), &[], "error", "none in kept", "countersign backup kept");
     fs::write(kept.join("countersign-20200101T000000000Z.db"), "old").unwrap();
-    ill(&shell, "backups", &[], "error", "the newest is of 2020", "countersign backup kept");
+    ill((&shell, "backups"), &[], "error", "the newest is of 2020", "countersign backup kept");
     mend();
     well(&shell, "backups", &[]);
 }
@@ -184,8 +186,8 @@ fn a_proxy_that_is_not_trusted_is_found() {
     let trusted = [&public[..], &["--trusted-proxies", "127.0.0.1"]].concat();
     let many = [&trusted[..], &["--connections-per-peer-max", "2048"]].concat();
 
-    ill(&shell, "proxy", &public, "warning", "trusted-proxies is none", "TRUSTED_PROXIES");
-    ill(&shell, "proxy", &trusted, "warning", "per-peer-max is 256", "PER_PEER_MAX=2048");
+    ill((&shell, "proxy"), &public, "warning", "trusted-proxies is none", "TRUSTED_PROXIES");
+    ill((&shell, "proxy"), &trusted, "warning", "per-peer-max is 256", "PER_PEER_MAX=2048");
     well(&shell, "proxy", &many);
 }
 
@@ -195,22 +197,21 @@ fn worlds_that_are_mixed_up_are_found() {
     let right = shell(&world, &[]);
     let live = ["--environment", "live"];
     let sandbox = [&live[..], &["--sumsub-url", "https://api.sumsub.com"]].concat();
-    ill(&right, "configuration", &sandbox, "error", "belongs to Sumsub's sandbox", "set what");
+    ill((&right, "configuration"), &sandbox, "error", "belongs to Sumsub's sandbox", "set what");
 
     let token = ("COUNTERSIGN_SUMSUB_APP_TOKEN", "prd:token");
     let elsewhere = shell(&world, &[token, ("COUNTERSIGN_SUMSUB_URL", "https://sumsub.invalid")]);
     ill(
-        &elsewhere,
-        "environment",
+        (&elsewhere, "environment"),
         &live,
         "error",
         "live, and Sumsub is",
         "unset COUNTERSIGN_SUMSUB_URL",
     );
     let plain = shell(&world, &[("COUNTERSIGN_SUMSUB_APP_TOKEN", "token")]);
-    ill(&plain, "environment", &[], "warning", "does not begin with sbx:", "Sumsub's sandbox");
+    ill((&plain, "environment"), &[], "warning", "does not begin with sbx:", "Sumsub's sandbox");
     right.parties();
-    ill(&right, "register", &live, "error", "is a test register", "countersign verify");
+    ill((&right, "register"), &live, "error", "is a test register", "countersign verify");
     well(&right, "register", &[]);
 }
 
@@ -218,11 +219,14 @@ fn worlds_that_are_mixed_up_are_found() {
 fn a_clock_that_is_off_is_found() {
     // The server's answer is dated by the world's clock, which is an hour behind.
     let world = World::in_real_time();
-    world.rig.advance(-3_600_000);
+    let set_clock = |behind_ms| {
+        world.rig.clock_ms.store(real_now_ms() - behind_ms, Ordering::SeqCst);
+    };
     let shell = shell(&world, &[]);
+    set_clock(3_600_000);
 
-    ill(&shell, "clock", &[], "error", "3600 s ahead", "timedatectl");
-    world.rig.advance(3_600_000);
+    ill((&shell, "clock"), &[], "error", "s ahead of Sumsub", "timedatectl");
+    set_clock(0);
     well(&shell, "clock", &[]);
 }
 
@@ -246,8 +250,8 @@ fn somebody_forgotten_and_a_message_that_waits_are_found() {
         .unwrap();
     database.execute_batch("UPDATE outgoing_delivery SET created_at_ms = 1").unwrap();
 
-    ill(&shell, "pending", &[], "warning", &customer, &format!("verification show {customer}"));
-    ill(&shell, "outbox", &[], "warning", "1 messages wait", "countersign webhook deliveries");
+    ill((&shell, "pending"), &[], "warning", &customer, &format!("verification show {customer}"));
+    ill((&shell, "outbox"), &[], "warning", "1 messages wait", "countersign webhook deliveries");
     database
         .execute_batch("UPDATE verification SET state = 'NOT_STARTED'; UPDATE outgoing_delivery SET status = 'SKIPPED', due_at_ms = NULL")
         .unwrap();

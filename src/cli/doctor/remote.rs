@@ -44,7 +44,7 @@ fn clock(agent: &ureq::Agent, provider: &Provider) -> Finding {
     let skew_s = real_clock()().as_ms().saturating_sub(theirs.as_ms()) / 1000;
     let what = format!("this machine is {skew_s} s ahead of Sumsub");
     let (why, fix) = (
-        "Sumsub refuses requests that are dated more than 60 s off, and expiries come at wrong times.",
+        "Sumsub refuses what is dated more than 60 s off, and approvals expire at wrong instants.",
         "sudo timedatectl set-ntp true",
     );
     if skew_s.abs() >= SKEW_REFUSED_S {
