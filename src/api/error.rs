@@ -92,7 +92,8 @@ impl ApiError {
             Self::Failure(Failure::MissingApiKey | Failure::InvalidApiKey) => {
                 Some(("WWW-Authenticate", "Bearer".to_owned()))
             }
-            Self::Failure(Failure::Busy) | Self::Refused(Refusal::TooManyConnections) => {
+            Self::Failure(Failure::Busy)
+            | Self::Refused(Refusal::TooManyConnections | Refusal::TooManyLargeBodies) => {
                 Some(("Retry-After", "1".to_owned()))
             }
             Self::RateLimited { retry_after_s }
@@ -277,6 +278,9 @@ fn of_refusal(refusal: Refusal) -> (u16, &'static str, String) {
         }
         Refusal::TooManyConnections => {
             (503, "server_busy", "Too many connections. Try again in a moment.")
+        }
+        Refusal::TooManyLargeBodies => {
+            (503, "server_busy", "Too many large requests at once. Try again in a moment.")
         }
     };
     (status, code, message.to_owned())

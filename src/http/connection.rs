@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::chunked::Chunked;
-use super::crew::{Crew, Line};
+use super::crew::{Crew, LargeBody, Line};
 use super::head::{Expectation, Framing, Head, Scanner, Version, parse, too_large};
 use super::input::Input;
 use super::render::{Connection, Content, DateText, Manner, render};
@@ -99,7 +99,15 @@ enum After {
 pub(super) fn converse(crew: &Crew, line: &Line, memory: &mut Memory) {
     memory.input.clear();
     let left = crew.limits.requests_per_connection_max;
-    let mut talk = Talk { crew, line, memory, read_deadline: None, version: Version::Http11, left };
+    let mut talk = Talk {
+        crew,
+        line,
+        memory,
+        read_deadline: None,
+        version: Version::Http11,
+        left,
+        large_body: None,
+    };
     loop {
         match talk.exchange() {
             After::Next => {}
@@ -119,6 +127,8 @@ struct Talk<'a> {
     version: Version,
     /// How many more requests this connection may carry.
     left: u32,
+    /// The present body's room among the large ones, once it has grown so large.
+    large_body: Option<LargeBody<'a>>,
 }
 
 impl Talk<'_> {
@@ -260,6 +270,7 @@ impl Talk<'_> {
             if taken == missing {
                 return Ok(());
             }
+            self.make_room()?;
             let until = *deadline.get_or_insert_with(|| now() + self.crew.limits.body_deadline());
             self.read_until(until)?;
         }
@@ -275,9 +286,21 @@ impl Talk<'_> {
             if chunked.is_done() {
                 return Ok(());
             }
+            self.make_room()?;
             let until = *deadline.get_or_insert_with(|| now() + self.crew.limits.body_deadline());
             self.read_until(until)?;
         }
+    }
+
+    /// A body that grows large needs room among the large ones: many connections could otherwise fill
+    /// the memory, each within its own bound.
+    fn make_room(&mut self) -> Result<(), Refusal> {
+        let length = self.memory.request.body.len();
+        if length >= self.crew.limits.large_body_bytes && self.large_body.is_none() {
+            let room = self.crew.large_body().ok_or(Refusal::TooManyLargeBodies)?;
+            self.large_body = Some(room);
+        }
+        Ok(())
     }
 
     fn read_until(&mut self, until: Instant) -> Result<(), Silence> {
@@ -321,6 +344,7 @@ impl Talk<'_> {
         self.memory.out.shrink_to(KEPT_BYTES_MAX);
         self.memory.request.body.clear();
         self.memory.request.body.shrink_to(KEPT_BYTES_MAX);
+        self.large_body = None;
         result
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Crew {
     pub(super) limits: Limits,
     pub(super) service: Service,
     stopping: AtomicBool,
+    /// Bodies in memory that are large.
+    large_bodies: AtomicUsize,
     /// `ledger.lines.len()`, to be read without the lock.
     open: AtomicUsize,
     ledger: Mutex<Ledger>,
@@ -36,6 +38,15 @@ pub(super) struct Crew {
     work: Condvar,
     /// A line closed.
     closed: Condvar,
+}
+
+/// One of the large bodies in memory; dropped, there is room for another.
+pub(super) struct LargeBody<'a>(&'a AtomicUsize);
+
+impl Drop for LargeBody<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Default)]
@@ -53,6 +64,7 @@ impl Crew {
             limits,
             service,
             stopping: AtomicBool::new(false),
+            large_bodies: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             ledger: Mutex::default(),
             work: Condvar::new(),
@@ -71,6 +83,13 @@ impl Crew {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Room for one more large body, unless the cap is reached.
+    pub(super) fn large_body(&self) -> Option<LargeBody<'_>> {
+        let counted = LargeBody(&self.large_bodies);
+        let before = self.large_bodies.fetch_add(1, Ordering::SeqCst);
+        (before < self.limits.large_bodies_max).then_some(counted)
     }
 
     /// How long a connection may now wait for a request.

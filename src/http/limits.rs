@@ -29,6 +29,10 @@ pub struct Limits {
     /// Open connections of one peer: an IPv4 address or an IPv6 /64. Loopback is no exception, so
     /// behind a proxy on one address this must be raised to `connections_max`.
     pub connections_per_peer_max: usize,
+    /// From how many bytes on a body counts as large.
+    pub large_body_bytes: usize,
+    /// Large bodies in memory at once; the connection of one more is answered 503 and closed.
+    pub large_bodies_max: usize,
     /// Requests that one connection may carry before it is closed.
     pub requests_per_connection_max: u32,
     /// The stack of a connection's thread in bytes, which the handler shares.
@@ -50,6 +54,8 @@ impl Default for Limits {
             write_deadline_ms: 5_000,
             connections_max: 1024,
             connections_per_peer_max: 256,
+            large_body_bytes: 64 * 1024,
+            large_bodies_max: 64,
             requests_per_connection_max: 10_000,
             stack_bytes: 256 * 1024,
             thread_idle_ms: 3_000,

@@ -121,6 +121,8 @@ pub enum Refusal {
     Panicked,
     /// Every connection that the cap allows is in use: 503.
     TooManyConnections,
+    /// As many large bodies as the cap allows are being read or worked on: 503.
+    TooManyLargeBodies,
 }
 
 /// What a server does with requests, as plain functions: the loop itself knows no route and

@@ -109,6 +109,7 @@ fn refuse(refusal: Refusal) -> Response {
         Refusal::VersionUnsupported => (505, "HTTP version not supported"),
         Refusal::Panicked => (500, "The simulator failed"),
         Refusal::TooManyConnections => (503, "Too many connections"),
+        Refusal::TooManyLargeBodies => (503, "Too many large requests at once"),
     };
     super::Failure::plain(status, description).response("")
 }

@@ -35,7 +35,7 @@ fn refuse(refusal: Refusal) -> Response {
         Refusal::HeadTooLarge => 431,
         Refusal::Panicked => 500,
         Refusal::TransferCodingUnsupported => 501,
-        Refusal::TooManyConnections => 503,
+        Refusal::TooManyConnections | Refusal::TooManyLargeBodies => 503,
         Refusal::VersionUnsupported => 505,
     };
     text(status, format!("{refusal:?}"))
@@ -935,4 +935,45 @@ fn a_stop_does_not_wait_longer_than_its_grace() {
 
     assert_eq!(busy.rest(), "");
     leave.send(()).unwrap();
+}
+
+#[test]
+fn many_connections_cannot_fill_the_memory_with_bodies_that_are_each_allowed() {
+    let limits = Limits { large_bodies_max: 2, large_body_bytes: 1024, ..Limits::default() };
+    let rig = start(limits);
+    let ask = |length: usize| {
+        format!("POST /big HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
+    };
+    let chunked = "POST /big HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let large = "x".repeat(4096);
+    let mut held: Vec<Client> = (0..2)
+        .map(|_| {
+            let mut client = rig.client();
+            client.send(format!("{}{large}", ask(8192)));
+            client
+        })
+        .collect();
+
+    // Until both of them have taken their room, a third one finds some and waits for its rest.
+    let refused = |head: &str| {
+        (0..200).any(|_| {
+            let mut client = rig.client();
+            client.send(format!("{head}{large}"));
+            client.stream.get_ref().set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            let mut told = [0; 12];
+            client.stream.read_exact(&mut told).is_ok_and(|()| &told == b"HTTP/1.1 503")
+        })
+    };
+    assert!(refused(&ask(8192)), "counted");
+    assert!(refused(&format!("{chunked}2000\r\n")), "chunked");
+    let mut small = rig.client();
+    small.send(format!("{}{}", ask(100), "x".repeat(100)));
+    assert_eq!(small.reply().status, 200, "small ones go on");
+    for client in &mut held {
+        client.send(&large);
+        assert_eq!(client.reply().status, 200, "those within the cap are answered");
+    }
+    let mut next = rig.client();
+    next.send(format!("{}{large}", ask(4096)));
+    assert_eq!(next.reply().status, 200, "there is room again");
 }
