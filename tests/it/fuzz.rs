@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::api::{Api, ApiSettings, RateLimits};
+use countersign::config::{Config, Flags, SETTINGS, Variables};
 use countersign::http::Request;
 use countersign::http::client_address::TrustedProxies;
 use countersign::sumsub::signature::{DigestAlgorithm, webhook_digest};
@@ -261,4 +262,29 @@ fn no_request_whatever_its_bytes_is_an_internal_error() {
         }
     }
     println!("{} kinds of answers, {} of them from new requests", heard.len(), pool.len() - begun);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config {
+        cases: 2000,
+        failure_persistence: None,
+        ..proptest::test_runner::Config::default()
+    })]
+
+    /// The configuration's parsers: no panic, and a refusal names what to mend.
+    #[test]
+    fn whatever_a_setting_says_is_taken_or_refused_by_its_name(
+        index in 0..SETTINGS.len(),
+        value in proptest::prop_oneof![
+            r"\PC{0,60}", r"[0-9]{0,25}", r"[0-9a-f.:/,\[\] -]{0,40}", r"https?://[a-z.:@/0-9?#\[\]]{0,40}",
+            r"[0-9]{0,20}[smhd]?",
+        ],
+    ) {
+        let setting = SETTINGS[index];
+        let flags = Flags::from([(setting.name, value.clone())]);
+
+        if let Err(error) = Config::load(&flags, &Variables::default()) {
+            assert!(error.to_string().contains(setting.name), "{value:?}: {error}");
+        }
+    }
 }
