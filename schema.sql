@@ -30,6 +30,7 @@ CREATE TABLE organization (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX organization_by_creator ON organization (created_by, organization_id);
+CREATE INDEX organization_by_name ON organization (name COLLATE NOCASE);   -- lists sorted by name
 
 -- A key of an organization. The key itself is shown once and never stored.
 CREATE TABLE api_key (
@@ -187,6 +188,12 @@ CREATE TABLE reconciler (
   passed_at_ms   INTEGER NOT NULL,            -- its last pass: until then nothing was missed unnoticed
   sweep_from_ms  INTEGER NOT NULL             -- whoever was not asked about since then is to be, once
 ) STRICT;
+-- For an operator's lists over a million rows: by status, by what expires next, by what waits for a
+-- person longest. The first is also what the counts per status are read from.
+CREATE INDEX verification_by_state ON verification (state);
+CREATE INDEX verification_by_expiry ON verification (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
+CREATE INDEX verification_for_review ON verification (updated_at_ms)
+  WHERE state IN ('ON_HOLD_BY_PROVIDER', 'ON_HOLD_BY_OPERATOR', 'REJECTED_BY_OPERATOR');
 
 -- DERIVED: the fold of authorization_event. A Letter of Authorization.
 CREATE TABLE authorization (
@@ -212,6 +219,9 @@ CREATE UNIQUE INDEX authorization_live ON authorization (granting, authorized, t
 CREATE INDEX authorization_by_granting ON authorization (granting, authorization_id);
 CREATE INDEX authorization_by_parties ON authorization (granting, authorized, authorization_id);
 CREATE INDEX authorization_by_authorized ON authorization (authorized, authorization_id);
+-- For lists and counts by status. An expression, so that no query about one organization takes it for
+-- the better one.
+CREATE INDEX authorization_by_status ON authorization (status || '', authorization_id);
 
 -- RECORD. What happened to an LOA.
 CREATE TABLE authorization_event (
@@ -306,6 +316,7 @@ CREATE TABLE outgoing_message (
   CHECK ((authorization_sequence IS NOT NULL) = (type = 'authorization.updated'))
 ) STRICT;
 
+CREATE INDEX outgoing_message_by_organization ON outgoing_message (organization_id, message_no);
 CREATE UNIQUE INDEX outgoing_message_by_fact ON outgoing_message (verification_sequence)
   WHERE verification_sequence IS NOT NULL;
 CREATE UNIQUE INDEX outgoing_message_by_expiry ON outgoing_message (organization_id, expired_at_ms)

@@ -16,6 +16,7 @@
 //! - [`sim`]: a Sumsub to develop, test and demonstrate against. Shares nothing with the client but
 //!   the signature.
 //! - [`usecase`]: what the product does, one verb a file; only here do register and Sumsub meet.
+//! - [`console`]: the operator's terminal: state, update, view; the only home of ratatui.
 //! - [`api`]: the public contract: routing, authentication, the table of errors.
 //! - [`handoff`]: the customer's pages: sign the letter and be verified, by one link.
 //!
@@ -32,6 +33,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod domain;
 pub mod handoff;
 pub mod http;

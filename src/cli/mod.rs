@@ -7,6 +7,7 @@
 mod authorization;
 mod backup;
 mod configuration;
+mod console;
 mod demo;
 mod doctor;
 mod exit;
@@ -39,6 +40,7 @@ use serde_json::Value;
 
 use crate::config::{Config, Variables};
 use crate::domain::timestamp::Timestamp;
+use console::Colours;
 use exit::{CliError, EXIT_CODES, Exit};
 use flags::SettingFlags;
 use output::{Answer, Format};
@@ -114,6 +116,9 @@ enum Command {
     /// Print the manual page, or write the pages of all commands
     #[command(after_help = shell::MAN_HELP)]
     Man(shell::ManArguments),
+    /// See everything at a glance, and decide: the operator's terminal
+    #[command(after_help = console::HELP)]
+    Console(console::ConsoleArguments),
     /// Try everything without an account: simulator, server, a broker and two customers
     #[command(after_help = demo::HELP)]
     Demo(demo::DemoArguments),
@@ -146,6 +151,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
     let operator =
         || Config::load(&cli.settings.0, variables).map(|config| Operator { config, actor });
     let unknown = variables.unknown();
+    let colours = if variables.refuse_colours() { Colours::Refused } else { Colours::Allowed };
     match cli.command {
         Command::Serve => serve::serve(&operator()?.config, &unknown),
         Command::Key(arguments) => key::run(&operator()?, arguments),
@@ -165,10 +171,11 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Config(arguments) => {
             Ok(configuration::show(&operator()?.config, &unknown, &arguments))
         }
-        // These need no configuration, and none can harm them.
         Command::Openapi => Ok(openapi::print()),
         Command::Completions(arguments) => Ok(shell::completions(Cli::command(), &arguments)),
         Command::Man(arguments) => shell::man(Cli::command(), &arguments),
+        Command::Console(arguments) => console::run(operator()?, &arguments, colours),
+        // These two need no configuration, and none can harm them.
         Command::Demo(arguments) => demo::run(arguments),
         Command::Simulator(arguments) => simulator::run(&arguments),
     }

@@ -39,6 +39,13 @@ impl Variables {
             .find(|it| !it.is_empty() && !it.chars().any(char::is_control))
     }
 
+    /// Whether the environment asks for no colours: `NO_COLOR` with any value but the empty one
+    /// (no-color.org), or a terminal that calls itself dumb.
+    pub fn refuse_colours(&self) -> bool {
+        let has = |name: &str| self.0.get(OsStr::new(name)).filter(|it| !it.is_empty());
+        has("NO_COLOR").is_some() || has("TERM").is_some_and(|it| it == "dumb")
+    }
+
     /// Our variables' names that no setting has: typing errors, most likely.
     pub fn unknown(&self) -> Vec<String> {
         let is_known = |name: &str| {

@@ -227,7 +227,7 @@ impl Event {
     }
 
     /// Whether it brings an applicant.
-    pub(super) fn brings_applicant(self) -> bool {
+    pub fn brings_applicant(self) -> bool {
         matches!(self, Self::SessionStarted | Self::ImportAccepted)
     }
 }

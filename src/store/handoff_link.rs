@@ -58,6 +58,29 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    /// Up to `limit` links to LOAs that an organization grants, newest first.
+    pub fn handoff_links_of(
+        &self,
+        granting: &OrganizationId,
+        limit: u32,
+    ) -> Result<Vec<HandoffLink>, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT l.link_id, l.authorization_id, l.created_at_ms, l.created_by, l.request_id,
+                        l.revoked_at_ms
+                 FROM authorization AS a
+                 CROSS JOIN handoff_link AS l ON l.authorization_id = a.authorization_id
+                 WHERE a.granting = :granting
+                 ORDER BY l.created_at_ms DESC, l.link_id DESC
+                 LIMIT :limit",
+            )?
+            .query_map(named_params! {":granting": granting.as_str(), ":limit": limit}, from_row)?
+            .map(|row| Ok(row?))
+            .collect()
+    }
+}
+
 impl Tx<'_> {
     /// Adds a link.
     pub fn insert_handoff_link(

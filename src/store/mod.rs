@@ -6,10 +6,13 @@
 //! into the domain's types is [`StoreError::Corrupt`], never a default.
 
 mod access;
+mod activity;
 mod authorization;
+mod authorization_row;
 mod changes;
 mod copy;
 mod delivery;
+mod delivery_row;
 mod figures;
 pub mod files;
 mod gate_refusal;
@@ -19,12 +22,16 @@ mod import_attempt;
 mod key;
 mod migration;
 mod organization;
+mod organization_row;
 mod outgoing_delivery;
 mod outgoing_message;
+mod outgoing_row;
+mod overview;
 mod proof;
 mod reconciliation;
 mod replace;
 mod retention;
+mod review;
 mod serving;
 mod signature;
 mod verification;
@@ -41,12 +48,15 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 pub use access::{Access, KeyFacts, Subject};
+pub use activity::ActivityRow;
 pub use authorization::{
     AuthorizationCause, AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role,
 };
+pub use authorization_row::{AuthorizationRow, AuthorizationsShown};
 pub use changes::{Changes, Watch, Woken};
 pub use copy::{Progress, Stage, copy_register, register_bytes};
 pub use delivery::{Delivery, NewDelivery, Outcome};
+pub use delivery_row::DeliveryRow;
 pub use figures::Figures;
 pub use gate_refusal::GateRefusal;
 pub use handoff_link::HandoffLink;
@@ -54,13 +64,17 @@ pub use idempotency::KeptAnswer;
 pub use import_attempt::ImportAttempt;
 pub use key::{ApiKey, Scopes};
 pub use migration::{Held, MIGRATIONS, Migration, apply as apply_migrations, steps_for};
+pub use organization_row::{Direction, OrganizationOrder, OrganizationRow, RowKey};
 pub use outgoing_delivery::{
     Claim, DeliveryFilter, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,
 };
+pub use outgoing_row::OutgoingRow;
+pub use overview::{CommitWatch, Overview};
 pub use proof::{Proof, prove};
 pub use reconciliation::{LastPass, Patience, Question};
 pub use replace::{Losses, losses, replace_register};
 pub use retention::Passed;
+pub use review::ReviewRow;
 pub use serving::ServingLock;
 pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, NewFact, Recorded, RecordedFact};

@@ -14,6 +14,7 @@ pub mod history;
 pub mod import_verification;
 pub mod keys;
 pub mod migrate;
+pub mod observe;
 pub mod open_link;
 pub mod outgoing_deliveries;
 pub mod receive_webhook;

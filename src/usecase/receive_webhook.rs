@@ -10,11 +10,11 @@ use std::sync::atomic::Ordering;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::environment::Environment;
-use crate::domain::fold::CLOCK_SKEW_MS;
+use crate::domain::fold::{CLOCK_SKEW_MS, Standing};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Event;
-use crate::store::{Cause, Delivery, NewDelivery, NewFact, Outcome, Reader, Tx};
+use crate::store::{Cause, Delivery, NewDelivery, NewFact, Outcome, Reader, StoreError, Tx};
 use crate::sumsub::signature::{DigestAlgorithm, webhook_is_signed};
 use crate::sumsub::wire::{Meaning, Webhook};
 use crate::usecase::{Appliance, Failure, Rules};
@@ -79,6 +79,41 @@ pub fn replay_delivery(
         let before = delivery.outcome;
         Ok(Some((before, apply_again(tx, &rules, &delivery, clock())?)))
     })
+}
+
+/// What [`replay_delivery`] would do, without doing it: the outcome before and after, and the
+/// verification that would result if a fact came of it. Nothing is kept.
+pub fn rehearse_replay(
+    appliance: &Appliance,
+    id: i64,
+) -> Result<Option<(Outcome, Outcome, Option<Standing>)>, Failure> {
+    /// Carries the answer out of a write that is rolled back because it ends with an error.
+    enum Ended {
+        Rehearsed(Option<(Outcome, Outcome, Option<Standing>)>),
+        Failed(Failure),
+    }
+    impl From<StoreError> for Ended {
+        fn from(error: StoreError) -> Self {
+            Self::Failed(error.into())
+        }
+    }
+    let (clock, rules) = (Arc::clone(&appliance.clock), appliance.rules.clone());
+    let rehearse = move |tx: &Tx<'_>| {
+        let Some(delivery) = tx.delivery(id)? else { return Ok(None) };
+        let now = clock();
+        let after = apply_again(tx, &rules, &delivery, now)?;
+        let of = tx.delivery(id)?.and_then(|it| it.organization);
+        let verification = of.map(|it| tx.verification(&it)).transpose()?.flatten();
+        Ok::<_, Failure>(Some((delivery.outcome, after, verification.map(|it| it.at(now)))))
+    };
+    let ended = appliance
+        .store
+        .write(move |tx| Err::<(), _>(rehearse(tx).map_or_else(Ended::Failed, Ended::Rehearsed)));
+    match ended {
+        Ok(()) => Ok(None),
+        Err(Ended::Rehearsed(answer)) => Ok(answer),
+        Err(Ended::Failed(failure)) => Err(failure),
+    }
 }
 
 /// Applies what was said of an applicant before anybody here had it.

@@ -14,7 +14,7 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
     ("usecase", &["domain", "store", "sumsub", "outbox"]),
     ("api", &["domain", "usecase", "http", "store", "sumsub"]),
     ("handoff", &["domain", "usecase", "http"]),
-    ("console", &["domain", "usecase"]),
+    ("console", &["domain", "usecase", "store"]),
     ("sim", &["http", "sumsub"]),
     (
         "cli",
@@ -27,7 +27,9 @@ const MAY_IMPORT: [(&str, &[&str]); 13] = [
 ];
 
 /// Where each outside crate that wraps a part of the world may be named.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 14] = [
+    ("ratatui", &["console"]),
+    ("crossterm", &["console"]),
     ("rusqlite", &["store"]),
     ("tiny_http", &["http"]),
     ("httparse", &["http"]),

@@ -12,6 +12,7 @@
 mod authorizations;
 mod backup;
 mod cli;
+mod console;
 mod crash;
 mod dependencies;
 mod doctor;

@@ -1,0 +1,9 @@
+//! The console: its logic as values, its screens as text, its keys against a real register, and the
+//! program in a real terminal.
+
+mod desk;
+mod fuzz;
+mod screens;
+mod stage;
+mod terminal;
+mod updates;

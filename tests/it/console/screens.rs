@@ -1,0 +1,199 @@
+//! Every view, empty and full, as text at three sizes, against files under `tests/it/screens`.
+//! A file that is missing is written, and the test fails once, so that somebody looks at it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use countersign::console::state::{Message, State};
+use countersign::console::theme::Theme;
+use countersign::console::view::render;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+
+use super::desk::{Desk, screen};
+use super::stage;
+use crate::rig::{Rig, Setup};
+use crate::sumsub::World;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
+
+fn check(name: &str, shown: &str) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/it/screens");
+    let path = folder.join(format!("{name}.txt"));
+    match fs::read_to_string(&path) {
+        Ok(expected) if expected == shown => {}
+        Ok(_) => {
+            let seen = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.txt"));
+            fs::write(&seen, shown).unwrap();
+            panic!("{} differs from {}:\n{shown}", seen.display(), path.display());
+        }
+        Err(_) => {
+            fs::write(&path, shown).unwrap();
+            panic!("{} is new: look at it, then run again", path.display());
+        }
+    }
+}
+
+/// The state's screen at every size, each under a line that says which.
+fn at_every_size(state: &State) -> String {
+    let mut state = state.clone();
+    // The file's sizes and SQLite's version are this machine's, not the console's.
+    if let Some(it) = &mut state.overview {
+        (it.file_bytes, it.log_bytes, it.sqlite) = (412_300, 32_000, "3.x");
+    }
+    if let Some(it) = &mut state.delivery {
+        it.headers = r#"[["x-payload-digest","46b7…"],["user-agent","sumsub"]]"#.to_owned();
+    }
+    for it in &mut state.outgoing.list.rows {
+        it.message_id = "msg_01890000000000000000000000000000".to_owned();
+    }
+    if let Some(it) = &mut state.sent {
+        it.message_id = "msg_01890000000000000000000000000000".to_owned();
+    }
+    let mut text = String::new();
+    for (columns, rows) in SIZES {
+        drop(countersign::console::state::update(&mut state, Message::Resized(columns, rows)));
+        writeln!(text, "=== {columns} x {rows}").unwrap();
+        text += &screen(&state);
+    }
+    text
+}
+
+/// What is drawn of every view, after these keys.
+fn views(rig: &Rig, deck: &str) {
+    let keys = [
+        ("organizations", "1"),
+        ("queue", "2"),
+        ("authorizations", "3"),
+        ("inbox", "4"),
+        ("outgoing", "5"),
+        ("activity", "6"),
+        ("system", "7"),
+    ];
+    let mut different = Vec::new();
+    for (name, keys) in keys {
+        let mut desk = Desk::at(rig, (120, 40));
+        desk.press(keys);
+        if name == "system" {
+            // A real answer takes as long as it takes.
+            desk.state.provider.last = Some(Ok(84));
+            desk.state.provider.latencies_ms = vec![80, 91, 84, 640, 82, 84];
+        }
+        let name = format!("{name}-{deck}");
+        let shown = at_every_size(&desk.state);
+        let checked = std::panic::catch_unwind(|| check(&name, &shown));
+        different.extend(checked.err().map(|_| name));
+    }
+    assert!(different.is_empty(), "{different:?}");
+}
+
+#[test]
+fn every_view_of_an_empty_register_says_what_to_do_next() {
+    views(&Rig::new(), "empty");
+}
+
+#[test]
+fn every_view_of_a_full_register_is_drawn_at_three_sizes() {
+    let rig = Rig::with(Setup { valid_days: 10, ..Setup::default() });
+    stage::set(&rig);
+    views(&rig, "full");
+}
+
+#[test]
+fn what_lies_on_top_is_drawn_at_three_sizes() {
+    let rig = Rig::with(Setup { valid_days: 30, ..Setup::default() });
+    stage::set(&rig);
+    let mut different = Vec::new();
+    for (name, keys) in [
+        ("organization", "/acme<Enter><Enter>"),
+        ("organization-suspended", "/bolt<Enter><Enter>"),
+        ("organization-scrolled", "/acme<Enter><Enter>G"),
+        ("delivery", "4<End><Enter>"),
+        ("sent", "5<Enter>"),
+        ("help", "?"),
+        ("help-searched", "?hold"),
+        ("menu", "/acme<Enter>a"),
+        ("filter", "/o"),
+        ("command-line", ":re"),
+        ("hold", "/acme<Enter>uH"),
+        ("sign", "/jo<Enter><Enter>uL"),
+        ("revoke", "/acme<Enter><Enter>uR"),
+        ("create", "uN"),
+        ("token", "/jo<Enter>uI_act-sbx-jwt-secret"),
+    ] {
+        let mut desk = Desk::at(&rig, (120, 40));
+        desk.press(keys);
+        let shown = at_every_size(&desk.state);
+        let checked = std::panic::catch_unwind(|| check(name, &shown));
+        different.extend(checked.err().map(|_| name));
+    }
+    assert!(different.is_empty(), "{different:?}");
+}
+
+#[test]
+fn a_share_token_is_never_drawn_and_never_copied() {
+    let rig = Rig::new();
+    stage::set(&rig);
+    let mut desk = Desk::unlocked(&rig, (120, 40));
+    desk.press("/jo<Enter>I");
+    desk.send(Message::Paste("_act-sbx-jwt-5ecret5ecret.part".to_owned()));
+    assert!(!desk.screen().contains("5ecret"), "{}", desk.screen());
+    desk.sees(&["30 characters"]);
+    assert!(!countersign::console::twin::of_screen(&desk.state).contains("5ecret"));
+    assert!(!format!("{:?}", desk.state.overlay).contains("5ecret"));
+}
+
+#[test]
+fn a_session_is_shown_as_text_and_as_a_code_that_fits_the_terminal() {
+    let world = World::new();
+    stage::set(&world.rig);
+    let mut desk = Desk::unlocked(&world.rig, (120, 60));
+    desk.press("/jo<Enter>S<Enter>");
+    let link = desk.copied.first().cloned().expect("the link was copied");
+    let wide = desk.screen();
+    assert!(link.starts_with("http"), "{link}");
+    assert!(wide.contains(&link[..30]) && wide.contains('█'), "{wide}");
+
+    desk.send(Message::Resized(80, 24));
+    desk.sees(&[&link, "█ ▄▄▄▄▄ █", "y copy link"]);
+    desk.send(Message::Resized(40, 12));
+    desk.sees(&["y copies the link", "QR code"]);
+}
+
+/// Under `NO_COLOR` the terminal library writes a reset in place of every colour, which would wipe
+/// the reverse video of the selected row.
+#[test]
+fn the_selection_survives_no_color_byte_for_byte() {
+    let rig = Rig::new();
+    stage::set(&rig);
+    let mut desk = Desk::at(&rig, (40, 12));
+    desk.state.start.theme = Theme::Monochrome;
+    desk.send(Message::Resized(40, 12));
+    crossterm::style::force_color_output(false);
+
+    let mut bytes = Vec::new();
+    let viewport = ratatui::Viewport::Fixed(ratatui::layout::Rect::new(0, 0, 40, 12));
+    let mut terminal = Terminal::with_options(
+        CrosstermBackend::new(&mut bytes),
+        ratatui::TerminalOptions { viewport },
+    )
+    .unwrap();
+    terminal.draw(|frame| render(&desk.state, frame)).unwrap();
+    drop(terminal);
+
+    let text = String::from_utf8(bytes).unwrap();
+    let selected = text.split("\u{1b}[7m").nth(2).unwrap().split("\u{1b}[5;1H").next().unwrap();
+    assert!(selected.starts_with("Mia Lapsed"), "{selected:?}");
+    assert!(!selected.contains("\u{1b}["), "{selected:?}");
+    for colour in ["\u{1b}[3", "\u{1b}[4", "\u{1b}[38", "\u{1b}[48"] {
+        let is_set = text.match_indices(colour).any(|(at, _)| {
+            // 38;… and 48;… set a colour; 39 and 49 give the terminal's own back.
+            !text[at..].starts_with("\u{1b}[39m")
+                && !text[at..].starts_with("\u{1b}[49m")
+                && text[at..].find('m').is_some_and(|end| !text[at..at + end].contains('H'))
+        });
+        assert!(!is_set, "a colour in {text:?}");
+    }
+    check("selection-no-color", &format!("{text:?}\n"));
+}
