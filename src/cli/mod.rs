@@ -176,7 +176,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Man(arguments) => shell::man(Cli::command(), &arguments),
         Command::Console(arguments) => console::run(operator()?, &arguments, colours),
         // These two need no configuration, and none can harm them.
-        Command::Demo(arguments) => demo::run(arguments),
+        Command::Demo(arguments) => demo::run(arguments, colours),
         Command::Simulator(arguments) => simulator::run(&arguments),
     }
 }

@@ -61,6 +61,7 @@ curl -X POST {api}/v1/organizations/verification/import \\
   -d '{{ \"shareToken\": \"{token}\" }}'
 
 More to try
+  countersign console --database '{register}'
   countersign org list --database '{register}'
   countersign verification show {business} --database '{register}'
   countersign inbox list --database '{register}'

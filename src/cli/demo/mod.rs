@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::console::Colours;
 use super::exit::CliError;
 use super::logging;
 use super::output::{self, Answer, Format, tell};
@@ -26,7 +27,8 @@ Examples:
   countersign demo --json | jq .api
 
 Without arguments it prints calls to paste and stays up until SIGINT or SIGTERM;
-then what it kept is removed, unless --directory named the place.";
+then what it kept is removed, unless --directory named the place. On a terminal
+Enter opens the operator's console, and q there comes back to the calls.";
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
@@ -43,19 +45,25 @@ pub(super) struct DemoArguments {
 }
 
 /// Runs the demo in one of its three ways. A signal ends a play at once, and the others in order.
-pub(super) fn run(arguments: DemoArguments) -> Result<Answer, CliError> {
+pub(super) fn run(arguments: DemoArguments, colours: Colours) -> Result<Answer, CliError> {
     let stop = if arguments.play { None } else { Some(Stop::on_signal()?) };
-    let _log = logging::start("error");
+    let is_seen = !arguments.play && !arguments.json && is_at_a_terminal();
+    // A line of the log in the middle of the console helps nobody.
+    let _log = logging::start(if is_seen { "off" } else { "error" });
     let stage = Stage::open(arguments.directory)?;
     let done = match stop {
         None => story::play(&stage),
-        Some(stop) => attend(&stage, stop, Format::of(arguments.json)),
+        Some(stop) => attend(&stage, stop, Format::of(arguments.json), colours),
     };
     stage.close();
     done.map(|()| Answer::default())
 }
 
-fn attend(stage: &Stage, stop: Stop, format: Format) -> Result<(), CliError> {
+fn is_at_a_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
+fn attend(stage: &Stage, stop: Stop, format: Format, colours: Colours) -> Result<(), CliError> {
     let cast = Cast::assemble(stage)?;
     if format == Format::Json {
         output::out(format!("{}\n", guide::for_programs(stage, &cast)).as_bytes())?;
@@ -63,8 +71,8 @@ fn attend(stage: &Stage, stop: Stop, format: Format) -> Result<(), CliError> {
         return Ok(());
     }
     output::out(guide::for_people(stage, &cast)?.as_bytes())?;
-    if io::stdout().is_terminal() {
-        watch::until(stage, stop)?;
+    if is_at_a_terminal() {
+        watch::until(stage, stop, colours)?;
     } else {
         stop.wait();
     }

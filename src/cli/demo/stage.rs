@@ -26,6 +26,7 @@ use crate::sim::{ApplicantType, Settings, Simulator, TenantId};
 use crate::store::Opening;
 use crate::usecase::Appliance;
 use crate::usecase::create_organization::{NewOrganization, create_organization};
+use crate::usecase::deliver_events::Courier;
 use crate::usecase::keys::create_key;
 
 /// Who decides and signs in the demo.
@@ -51,6 +52,8 @@ pub(super) struct Stage {
     pub(super) sumsub: Value,
     /// The register's file.
     pub(super) register: PathBuf,
+    /// What it all runs with.
+    pub(super) config: Config,
     /// The broker's id.
     pub(super) broker: String,
     /// The broker's key.
@@ -59,6 +62,7 @@ pub(super) struct Stage {
     offset_ms: Arc<AtomicI64>,
     place: Place,
     server: Server,
+    courier: Courier,
     simulator: Arc<Simulator>,
     ports: Ports,
 }
@@ -110,6 +114,7 @@ impl Stage {
         };
         let (server, _, _) =
             serve::listen(listener, limits, ApiSettings::default(), Arc::clone(&appliance))?;
+        let courier = Courier::start(Arc::clone(&appliance))?;
         simulator.set_webhook_url(&format!("{api}/webhooks/sumsub"))?;
         Ok(Self {
             appliance,
@@ -117,12 +122,14 @@ impl Stage {
             control: simulator::control_url(&ports),
             sumsub: simulator::describe(&simulator, &ports),
             register,
+            config,
             broker,
             key,
             agent: agent(),
             offset_ms,
             place,
             server,
+            courier,
             simulator,
             ports,
         })
@@ -132,6 +139,7 @@ impl Stage {
     pub(super) fn close(self) {
         simulator::close(&self.simulator, self.ports);
         self.server.stop(GRACE);
+        self.courier.stop(GRACE);
         drop(self.appliance);
         if let Place::Temporary(path) = &self.place
             && let Err(error) = std::fs::remove_dir_all(path)

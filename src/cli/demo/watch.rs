@@ -1,14 +1,17 @@
-//! Transitions as they happen, one line each, for a person at a terminal.
+//! Transitions as they happen, one line each, for a person at a terminal; and one key away the
+//! operator's console on the same appliance.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::stage::Stage;
+use super::stage::{ACTOR, Stage, text};
+use crate::cli::console::{Colours, shown, stopped_by_signals, twin_flags};
 use crate::cli::exit::CliError;
-use crate::cli::output;
+use crate::cli::output::{self, tell};
 use crate::cli::serve::Stop;
 use crate::cli::verification::cause;
-use crate::cli::wiring::pause;
+use crate::console::run::{Ending, Options, is_called, run};
+use crate::console::state::Access;
 use crate::domain::organization::OrganizationId;
 use crate::domain::verification::Status;
 use crate::usecase::Failure;
@@ -19,16 +22,38 @@ const LOOK: Duration = Duration::from_millis(250);
 const CUSTOMERS_MAX: u32 = 100;
 
 /// Prints transitions until a signal.
-pub(super) fn until(stage: &Stage, mut stop: Stop) -> Result<(), CliError> {
+pub(super) fn until(stage: &Stage, mut stop: Stop, colours: Colours) -> Result<(), CliError> {
     let mut known = BTreeMap::new();
     look(stage, &mut known)?;
+    tell(INVITATION);
     while !stop.is_due() {
         for line in look(stage, &mut known)? {
             output::out(format!("{line}\n").as_bytes())?;
         }
-        pause(LOOK);
+        if !is_called(LOOK)? {
+            continue;
+        }
+        if open_console(stage, colours)? == Ending::Stopped {
+            return Ok(());
+        }
+        tell(INVITATION);
     }
     Ok(())
+}
+
+const INVITATION: &str = "Enter opens the operator's console.";
+
+fn open_console(stage: &Stage, colours: Colours) -> Result<Ending, CliError> {
+    let options = Options {
+        actor: ACTOR.to_owned(),
+        access: Access::Locked,
+        theme: colours.theme(),
+        configuration: configuration(stage),
+        no_provider: None,
+        twin_flags: twin_flags(&stage.config),
+        stop: stopped_by_signals()?,
+    };
+    Ok(run(&stage.appliance, options)?)
 }
 
 fn look(
@@ -65,4 +90,17 @@ fn look(
         Ok::<_, Failure>(())
     })?;
     Ok(lines)
+}
+
+/// What the demo runs with: its own addresses in place of the defaults that it does not use.
+fn configuration(stage: &Stage) -> Vec<(String, String)> {
+    let of = |name: &str, value: &str| (name.to_owned(), format!("{value}  (demo)"));
+    let mut rows = vec![
+        of("listen", &stage.api),
+        of("sumsub-url", text(&stage.sumsub, "/url")),
+        of("simulator's control", &stage.control),
+    ];
+    let others = shown(&stage.config).into_iter();
+    rows.extend(others.filter(|(name, _)| name != "listen" && !name.starts_with("sumsub-")));
+    rows
 }

@@ -310,6 +310,22 @@ fn a_panic_gives_the_terminal_back_and_is_told_on_it() {
 }
 
 #[test]
+fn the_demo_shows_its_calls_and_opens_the_console_by_enter() {
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_countersign"));
+    command.arg("demo");
+    command.env_clear();
+    command.env("TERM", "xterm-256color");
+    let mut session = Session::of(command, (100, 36));
+    session.sees("Enter opens the operator's console.").keys("\r");
+    session.sees("READ-ONLY").sees("Ada Lovelace").keys("7").sees("answers in").sees("(demo)");
+    session.keys("q").sees("Ctrl-C ends it.");
+    session.assert_restored();
+    session.keys("\r").sees("READ-ONLY").receives("TERM");
+    assert_eq!(session.ends(), 0);
+    session.assert_restored();
+}
+
+#[test]
 fn without_a_terminal_the_console_says_so_and_creates_nothing() {
     let directory = Directory::new();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"))
