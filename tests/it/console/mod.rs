@@ -1,8 +1,10 @@
 //! The console: its logic as values, its screens as text, its keys against a real register, and the
 //! program in a real terminal.
 
+mod day;
 mod desk;
 mod fuzz;
+mod pictures;
 mod screens;
 mod stage;
 mod terminal;
