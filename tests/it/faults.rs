@@ -426,10 +426,11 @@ fn a_disk_that_takes_no_write_refuses_writes_answers_polls_and_recovers() {
 #[ignore = "needs strace"]
 fn a_disk_that_fails_now_and_then_loses_nothing_acknowledged() {
     for round in 0..rounds(1) {
+        // A verdict's commit is some seventy calls: with a shorter period none could succeed.
         for (calls, inject) in [
             (SYNC, "error=EIO:when=5+7"),
-            (WRITE, "error=ENOSPC:when=31+67"),
-            (WRITE, "error=EIO:when=40+83"),
+            (WRITE, "error=ENOSPC:when=31+167"),
+            (WRITE, "error=EIO:when=40+283"),
         ] {
             let mut machine = Machine::new();
             let caller = machine.caller();
