@@ -202,6 +202,7 @@ impl Console {
 fn measure(path: &Path, count: i64) {
     let begun = Instant::now();
     let appliance = appliance(path);
+    appliance.store.unmap().unwrap();
     let (sender, messages) = sync_channel(1024);
     let worker = Worker::start(&appliance, "operator:bench", &sender).unwrap();
     let viewport = Viewport::Fixed(Rect::new(0, 0, SIZE.0, SIZE.1));

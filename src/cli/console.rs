@@ -95,6 +95,7 @@ pub(super) fn run(
     // Who only looks is to be told of a mistyped path, not given a new register.
     let opening = if arguments.read_only { Opening::MustExist } else { Opening::CreateIfMissing };
     let appliance = build(&operator.config, provider.as_ref(), opening, real_clock())?;
+    appliance.store.unmap()?;
     run_console(&Arc::new(appliance), options)?;
     Ok(Answer::default())
 }

@@ -296,6 +296,16 @@ impl Store {
         })
     }
 
+    /// From now on reads copy what they need instead of mapping the file: slower, but this process's
+    /// memory does not grow with the register. For a process beside the server.
+    pub fn unmap(&self) -> Result<(), StoreError> {
+        for reader in self.spare_readers.iter().chain([&self.reader]) {
+            let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            connection.execute_batch("PRAGMA mmap_size = 0")?;
+        }
+        Ok(())
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
