@@ -10,9 +10,10 @@ use crate::store::{
     ActivityRow, AuthorizationRow, DeliveryRow, Direction, HandoffLink, OrganizationOrder,
     OrganizationRow, OutgoingRow, Reader, RecordedFact, RowKey,
 };
+use crate::sumsub::SumsubError;
 use crate::usecase::explain::{Explanation, explain};
 use crate::usecase::receive_webhook::rehearse_replay;
-use crate::usecase::reconcile::{FindingKind, Mode, Scope, reconcile};
+use crate::usecase::reconcile::{FindingKind, Mode, Report, Scope, reconcile};
 use crate::usecase::{Appliance, Failure};
 
 /// How many rows a filter looks at between two questions whether it is still wanted.
@@ -283,26 +284,30 @@ pub fn consequences_of_reread(
     appliance: &Appliance,
     id: &OrganizationId,
 ) -> Result<Consequences, Failure> {
-    let _permit = appliance.permits.take()?;
-    let report = reconcile(appliance, &Scope::One(id.clone()), Mode::DryRun, &mut || true)?;
+    let report = asked_about(appliance, id, Mode::DryRun)?;
     let takes_away = report.findings.iter().any(|it| match it.kind {
         FindingKind::Drift { to, .. } => to != Status::Approved,
         FindingKind::Unknown => false,
     });
-    match report.stopped_by {
+    if takes_away { consequences_of_hold(appliance, id) } else { Ok(Consequences::default()) }
+}
+
+/// An answer that cannot be used is an error: it does not say that nothing differs.
+fn asked_about(appliance: &Appliance, id: &OrganizationId, mode: Mode) -> Result<Report, Failure> {
+    let _permit = appliance.permits.take()?;
+    let mut report = reconcile(appliance, &Scope::One(id.clone()), mode, &mut || true)?;
+    match report.stopped_by.take() {
         Some(error) => Err(error.into()),
-        None if takes_away => consequences_of_hold(appliance, id),
-        None => Ok(Consequences::default()),
+        None if report.unusable > 0 => {
+            Err(SumsubError::Unreadable("the answer about this applicant".to_owned()).into())
+        }
+        None => Ok(report),
     }
 }
 
 /// Asks Sumsub about `id`, applies what it says, and tells it.
 pub fn reread(appliance: &Appliance, id: &OrganizationId) -> Result<Vec<String>, Failure> {
-    let _permit = appliance.permits.take()?;
-    let report = reconcile(appliance, &Scope::One(id.clone()), Mode::Apply, &mut || true)?;
-    if let Some(error) = report.stopped_by {
-        return Err(error.into());
-    }
+    let report = asked_about(appliance, id, Mode::Apply)?;
     let told = report.findings.iter().map(|it| match it.kind {
         FindingKind::Drift { event, from, to, .. } => {
             format!("{}: {} → {}", event.as_str(), from.as_str(), to.as_str())

@@ -146,6 +146,10 @@ pub(super) struct Round<'a> {
     pace: &'a mut dyn FnMut() -> bool,
     report: Report,
     unanswered: u32,
+    /// Somebody was asked in vain.
+    pub(super) has_unanswered: bool,
+    /// Whom Sumsub refused to speak of, which ended the round.
+    pub(super) refused: Option<OrganizationId>,
 }
 
 impl<'a> Round<'a> {
@@ -154,7 +158,15 @@ impl<'a> Round<'a> {
         mode: Mode,
         pace: &'a mut dyn FnMut() -> bool,
     ) -> Self {
-        Self { appliance, mode, pace, report: Report::default(), unanswered: 0 }
+        Self {
+            appliance,
+            mode,
+            pace,
+            report: Report::default(),
+            unanswered: 0,
+            has_unanswered: false,
+            refused: None,
+        }
     }
 
     pub(super) fn report(self) -> Report {
@@ -185,12 +197,21 @@ impl<'a> Round<'a> {
                 self.report.asked = self.report.asked.saturating_add(1);
                 applicant.map(|it| it.review)
             }
-            Err(error @ (SumsubError::Credentials(_) | SumsubError::RateLimited { .. })) => {
+            Err(error @ SumsubError::RateLimited { .. }) => {
+                self.report.stopped_by = Some(error);
+                return Ok(false);
+            }
+            Err(error @ SumsubError::Credentials(_)) => {
+                // It may be about this applicant alone: the next round begins with others.
+                self.has_unanswered = true;
+                self.refused = Some(organization.clone());
+                self.note_unanswered(organization)?;
                 self.report.stopped_by = Some(error);
                 return Ok(false);
             }
             Err(error @ SumsubError::Outage(_)) => {
                 self.unanswered = self.unanswered.saturating_add(1);
+                self.has_unanswered = true;
                 self.note_unanswered(organization)?;
                 self.report.unusable = self.report.unusable.saturating_add(1);
                 // Of those that were asked nobody was answered, or many in a row were not.
@@ -258,12 +279,12 @@ impl<'a> Round<'a> {
         let clock = Arc::clone(&self.appliance.clock);
         let found = match self.mode {
             Mode::DryRun => self.appliance.store.snapshot(|register| {
-                let weighed = weigh(*register, &rules, &question, &review, clock())?;
+                let weighed = weigh(*register, &rules, &question, &review, (asked_at, clock()))?;
                 Ok::<_, Failure>(weighed.map(|it| it.kind()))
             })?,
             Mode::Apply => self.appliance.store.write(move |tx| {
                 let now = clock();
-                let weighed = weigh(**tx, &rules, &question, &review, now)?;
+                let weighed = weigh(**tx, &rules, &question, &review, (asked_at, now))?;
                 if let Some(Weighed { new, .. }) = &weighed {
                     let fact = NewFact { cause: Cause::Asked(asked_at), ..new.clone() };
                     tx.record(&question.organization, &fact, now)?;
@@ -306,7 +327,7 @@ fn weigh(
     rules: &Rules,
     question: &Question,
     review: &Review,
-    now: Timestamp,
+    (asked_at, now): (Timestamp, Timestamp),
 ) -> Result<Option<Weighed>, Failure> {
     let of = &question.organization;
     let before = register.verification(of)?.ok_or(StoreError::Corrupt("verification"))?;
@@ -315,7 +336,8 @@ fn weigh(
         return Ok(None);
     }
     let recorded = register.facts(of)?;
-    let Some(happened_at) = instant_of(&recorded, &question.applicant_id, review, now) else {
+    let Some(happened_at) = instant_of(&recorded, &question.applicant_id, review, (asked_at, now))
+    else {
         return Ok(None);
     };
     let kind = register.organization(of)?.ok_or(Failure::OrganizationNotFound)?.kind;
@@ -349,15 +371,14 @@ fn instant_of(
     recorded: &[RecordedFact],
     applicant_id: &str,
     review: &Review,
-    now: Timestamp,
+    (asked_at, now): (Timestamp, Timestamp),
 ) -> Option<Timestamp> {
     let of_applicant =
         || recorded.iter().filter(|it| it.fact.applicant_id.as_deref() == Some(applicant_id));
     let last = of_applicant()
-        .map(|it| &it.fact)
-        .filter(|it| it.event.is_provider())
-        .max_by_key(|it| (it.happened_at, it.sequence));
-    if let Some(last) = last.filter(|it| it.event == review.event) {
+        .filter(|it| it.fact.event.is_provider())
+        .max_by_key(|it| (it.fact.happened_at, it.fact.sequence));
+    if let Some(last) = last.map(|it| &it.fact).filter(|it| it.event == review.event) {
         // Sumsub dates a webhook a little later than the review that it tells of.
         let is_newer =
             review.happened_at.is_some_and(|it| it > last.happened_at.plus_ms(CLOCK_SKEW_MS));
@@ -370,9 +391,15 @@ fn instant_of(
     let Some(happened_at) = review.happened_at else {
         let own = recorded.iter().rfind(|it| !it.fact.event.is_provider());
         let is_decided = own.is_some_and(|it| matches!(it.cause, Cause::Operator { .. }));
-        return (!is_decided).then(|| in_time(review.answered_at));
+        // As old as the question: what happened while it was under way is newer.
+        let under_way_ms = now.as_ms().saturating_sub(asked_at.as_ms()).max(0);
+        return (!is_decided).then(|| in_time(review.answered_at.plus_ms(-under_way_ms)));
     };
     // A copied applicant brings its donor's verdict along, which counts here from the import on.
     let arrival = of_applicant().find_map(|it| it.fact.begun_at);
-    Some(in_time(happened_at.max(arrival.unwrap_or(happened_at))))
+    let happened_at = in_time(happened_at.max(arrival.unwrap_or(happened_at)));
+    // What Sumsub says now is newer than what it said when it was asked before, whatever either is dated.
+    let asked_before =
+        last.filter(|it| matches!(it.cause, Cause::Asked(_)) && it.fact.known_at < asked_at);
+    Some(asked_before.map_or(happened_at, |it| happened_at.max(it.fact.happened_at.plus_ms(1))))
 }

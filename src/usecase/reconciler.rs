@@ -33,7 +33,19 @@ pub struct Memory {
     /// The sweep that is under way or done.
     sweep_from: Option<Timestamp>,
     cursor: Option<OrganizationId>,
-    is_swept: bool,
+    walk: Walk,
+}
+
+/// A sweep's way through the register.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Walk {
+    /// Everybody so far was answered.
+    #[default]
+    Complete,
+    /// Somebody was asked in vain: another walk is needed.
+    WithGaps,
+    /// At its end.
+    Done,
 }
 
 /// One pass of the reconciler: whoever waits too long, then the sweep's next share.
@@ -48,8 +60,14 @@ pub fn pass(
         .store
         .snapshot(|register| Ok::<_, Failure>((register.last_pass()?, register.last_drift()?)))?;
     let sweep_from = match last {
-        Some(it) if !is_sweep_due(it, lost_at, now) => it.sweep_from,
-        Some(_) | None => now,
+        Some(it) if !is_sweep_due(it, lost_at.filter(|_| memory.walk == Walk::Done), now) => {
+            it.sweep_from
+        }
+        // A sweep whose passes were all cut short goes on where it was.
+        _ => memory
+            .sweep_from
+            .filter(|from| last.is_none_or(|it| it.passed_at < *from))
+            .unwrap_or(now),
     };
     let mut round = Round::new(appliance, Mode::Apply, pace);
     let overdue =
@@ -59,13 +77,26 @@ pub fn pass(
     if memory.sweep_from != Some(sweep_from) {
         *memory = Memory { sweep_from: Some(sweep_from), ..Memory::default() };
     }
-    if goes_on && left > 0 && !memory.is_swept {
+    if goes_on && left > 0 && memory.walk != Walk::Done {
         let questions = appliance
             .store
             .read(|register| register.not_asked_since(sweep_from, memory.cursor.as_ref(), left))?;
-        if round.ask_all(&questions)? {
-            memory.is_swept = questions.len() < usize::try_from(left).unwrap_or(usize::MAX);
+        let is_through = round.ask_all(&questions)?;
+        if round.has_unanswered {
+            memory.walk = Walk::WithGaps;
+        }
+        if !is_through {
+            // One that Sumsub refuses to speak of does not keep it from the others.
+            memory.cursor = round.refused.take().or(memory.cursor.take());
+        } else if questions.len() == usize::try_from(left).unwrap_or(usize::MAX) {
             memory.cursor = questions.last().map(|it| it.organization.clone());
+        } else {
+            // Who was not answered is asked again in another walk.
+            memory.walk = match memory.walk {
+                Walk::WithGaps => Walk::Complete,
+                Walk::Complete | Walk::Done => Walk::Done,
+            };
+            memory.cursor = None;
         }
     }
     let report = round.report();
@@ -114,8 +145,9 @@ impl Reconciler {
 
     /// Asks nothing more; a question under way is waited for.
     pub fn stop(self) {
-        let is_running = self.stop.send(()).is_ok();
-        if self.thread.join().is_err() || !is_running {
+        // Gone for good, unlike a message, which the first wait that sees it would use up.
+        drop(self.stop);
+        if self.thread.join().is_err() {
             tracing::error!("the thread that asks Sumsub had panicked");
         }
     }

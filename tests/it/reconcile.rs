@@ -2,13 +2,15 @@
 //! and counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign::api::{Api, ApiSettings};
+use countersign::domain::organization::OrganizationId;
 use countersign::http::Request;
 use countersign::store::Patience;
 use countersign::usecase::decide::Decision;
 use countersign::usecase::reconcile::{FindingKind, Mode, Report, Scope, reconcile};
-use countersign::usecase::reconciler::{GAP_MS, LONGEST_WAIT_MS, Memory, pass};
+use countersign::usecase::reconciler::{GAP_MS, LONGEST_WAIT_MS, Memory, Pulse, Reconciler, pass};
 use serde_json::{Value, json};
 
 use crate::rig::{Broker, DAY_MS};
@@ -186,7 +188,7 @@ fn an_operators_decision_stands_whatever_sumsub_says_when_asked() {
     let before = facts(&world);
     world.rig.advance(DAY_MS);
 
-    let scope = Scope::One(countersign::domain::organization::OrganizationId::new(&*customer));
+    let scope = Scope::One(OrganizationId::new(&*customer));
     let held = ask(&world, &scope, Mode::Apply);
     assert_eq!((held.asked, held.drift()), (1, 0));
     assert_eq!(world.rig.status(&broker.key, &customer), "ON_HOLD");
@@ -340,4 +342,70 @@ fn a_dry_run_of_the_command_tells_what_it_would_change_and_changes_nothing() {
     // Also of the only one: no answer is no "nothing differs".
     world.fault(&json!({"path": "/resources", "count": 99, "status": 503}));
     shell.run(&["reconcile", "--everybody"]).ends(4);
+}
+
+#[test]
+fn one_applicant_that_sumsub_refuses_to_speak_of_keeps_nobody_else_from_being_healed() {
+    let world = World::new();
+    let customers: Vec<_> = (0..4).map(|_| another(&world, "INDIVIDUAL")).collect();
+    for (_, _, applicant) in &customers {
+        world.play(applicant, "approve");
+    }
+    passes(&world, &mut Memory::default());
+    for (_, _, applicant) in &customers {
+        lose(&world, applicant, "reset");
+    }
+    let refused = &customers[0].2;
+    world.fault(&json!({"path": format!("/resources/applicants/{refused}"), "count": 9999,
+        "status": 401}));
+    world.rig.advance(GAP_MS + MINUTE_MS);
+    let mut memory = Memory::default();
+
+    for _ in 0..20 {
+        passes(&world, &mut memory);
+        world.rig.advance(MINUTE_MS);
+    }
+
+    for (broker, customer, _) in &customers[1..] {
+        assert_eq!(world.rig.status(&broker.key, customer), "RESUBMISSION_REQUIRED");
+    }
+    world.control("DELETE", "/faults", &Value::Null);
+    for _ in 0..20 {
+        passes(&world, &mut memory);
+        world.rig.advance(MINUTE_MS);
+    }
+    let (broker, customer, _) = &customers[0];
+    assert_eq!(world.rig.status(&broker.key, customer), "RESUBMISSION_REQUIRED", "and asked again");
+}
+
+#[test]
+fn what_sumsub_says_now_is_newer_than_what_it_said_when_asked_before() {
+    let (world, broker, customer, applicant) = pending("INDIVIDUAL");
+    lose(&world, &applicant, "hold");
+    let one = Scope::One(OrganizationId::new(&customer));
+    assert_eq!(ask(&world, &one, Mode::Apply).drift(), 1);
+    assert_eq!(world.rig.status(&broker.key, &customer), "ON_HOLD");
+
+    // Sumsub dates its approval before the instant at which its hold was read here.
+    world.rig.advance(-4000);
+    lose(&world, &applicant, "approve");
+    world.rig.advance(MINUTE_MS);
+
+    assert_eq!(ask(&world, &one, Mode::Apply).drift(), 1);
+    assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED");
+    assert_eq!(ask(&world, &one, Mode::Apply).drift(), 0, "once");
+}
+
+#[test]
+fn a_reconciler_that_is_stopped_in_the_middle_of_a_pass_ends() {
+    let world = World::new();
+    for _ in 0..3 {
+        another(&world, "INDIVIDUAL");
+    }
+    world.rig.advance(DAY_MS);
+    let pulse = Pulse { every: Duration::from_secs(3600), patience: PATIENCE };
+
+    let reconciler = Reconciler::start(Arc::clone(&world.rig.appliance), pulse).unwrap();
+
+    reconciler.stop();
 }
