@@ -131,7 +131,9 @@ pub fn back_up(
     let key = key_fit(&path, &proof)?;
     let removed = match target {
         Target::File(_) | Target::Directory { keep: None, .. } => Vec::new(),
-        Target::Directory { path, keep: Some(keep) } => remove_oldest(register, path, *keep)?,
+        Target::Directory { path, keep: Some(keep) } => {
+            remove_oldest((register, path), *keep, now)?
+        }
     };
     Ok(BackedUp { path, proof, key, removed })
 }
@@ -189,12 +191,15 @@ pub fn backups_of(
     Ok(found)
 }
 
+/// Names from the future are of a clock that was wrong. They neither count nor go: they would else
+/// outlive every backup that is made now.
 fn remove_oldest(
-    register: &Path,
-    directory: &Path,
+    (register, directory): (&Path, &Path),
     keep: usize,
+    now: Timestamp,
 ) -> Result<Vec<PathBuf>, StoreError> {
-    let found = backups_of(register, directory)?;
+    let mut found = backups_of(register, directory)?;
+    found.retain(|(_, at)| *at <= now);
     let surplus = found.len().saturating_sub(keep.max(1));
     let mut removed = Vec::new();
     for (path, _) in found.into_iter().take(surplus) {

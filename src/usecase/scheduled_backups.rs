@@ -82,6 +82,8 @@ fn run(appliance: &Appliance, plan: &BackupPlan, stopped: &Receiver<()>) {
     let tally = &appliance.store.backups;
     loop {
         let begun = (appliance.clock)();
+        // Also when the clock has gone back.
+        not_before = not_before.min(begun.plus_ms(RETRY_AFTER_MS));
         if begun >= not_before {
             match back_up_if_due(appliance, plan) {
                 Ok(None) => {}
