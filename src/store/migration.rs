@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::store::copy::open_existing;
-use crate::store::replace::{leave_log_mode, put_in_place};
+use crate::store::replace::leave_log_mode;
 use crate::store::serving::ServingLock;
 use crate::store::{SCHEMA_VERSION, StoreError, damage, open_connection};
 
@@ -80,14 +80,10 @@ impl Held {
         Ok(Self { path: register.to_owned(), connection })
     }
 
-    /// Puts `fresh` in the register's place and the register aside. Whoever waited to write and came
-    /// in between is not lost: it is [`StoreError::InUse`], and nothing is changed.
-    pub fn replace(
-        self,
-        _alone: &ServingLock,
-        fresh: &Path,
-        aside: &Path,
-    ) -> Result<(), StoreError> {
+    /// Lets go of a register that is to be replaced, its log folded in. [`StoreError::InUse`] if any
+    /// process has it open, which would go on writing into a file that nobody reads any more; or if
+    /// somebody who waited to write came in between.
+    pub fn let_go(self, _alone: &ServingLock) -> Result<(), StoreError> {
         let commits = |connection: &Connection| {
             connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))
         };
@@ -97,6 +93,6 @@ impl Held {
         if commits(&self.connection)? != before {
             return Err(StoreError::InUse(self.path));
         }
-        put_in_place(&self.path, fresh, aside)
+        Ok(())
     }
 }

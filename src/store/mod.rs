@@ -72,7 +72,7 @@ pub use outgoing_row::OutgoingRow;
 pub use overview::{CommitWatch, Overview};
 pub use proof::{Proof, prove};
 pub use reconciliation::{LastPass, Patience, Question};
-pub use replace::{Losses, losses, replace_register};
+pub use replace::{Losses, losses, put_in_place};
 pub use retention::Passed;
 pub use review::ReviewRow;
 pub use serving::ServingLock;

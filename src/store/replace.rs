@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, named_params};
+use rusqlite::{Connection, named_params};
 
 use crate::domain::timestamp::Timestamp;
 use crate::store::copy::open_current;
 use crate::store::files::{beside, file_error, rename_durably};
-use crate::store::serving::ServingLock;
-use crate::store::{StoreError, damage, open_connection};
+use crate::store::{StoreError, damage};
 
 /// How long another process has to end its statement before it counts as using the register.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -100,6 +99,8 @@ pub fn losses(register: &Path, copy: &Path) -> Result<Losses, StoreError> {
 
 fn compare(register: &Path, copy: &Path) -> Result<Losses, StoreError> {
     let connection = open_current(register)?;
+    // A set of all facts of a large register is more than its memory need hold.
+    connection.execute_batch("PRAGMA temp_store = FILE")?;
     let path = copy.to_str().ok_or(StoreError::Corrupt("path of the copy: it is not text"))?;
     connection.execute("ATTACH DATABASE :copy AS held", named_params! {":copy": path})?;
     connection.execute_batch("BEGIN")?;
@@ -132,33 +133,13 @@ fn compare(register: &Path, copy: &Path) -> Result<Losses, StoreError> {
     Ok(found)
 }
 
-/// Puts a proven copy in the register's place. What was there is kept under the name `aside`, with
-/// its log if that could not be folded in. A kill between any two steps leaves the old one or the new
-/// one.
+/// Puts a proven copy in the place of a register that nobody has open. What was there is kept under the
+/// name `aside`, with its log if that could not be folded in. A kill between any two steps leaves the old
+/// one or the new one.
 ///
-/// [`StoreError::InUse`] if any process has the register open: it would go on writing into a file
-/// that nobody reads any more.
-pub fn replace_register(
-    _alone: &ServingLock,
-    register: &Path,
-    fresh: &Path,
-    aside: &Path,
-) -> Result<(), StoreError> {
-    if register.exists() {
-        let left = open_connection(register, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            .and_then(|it| leave_log_mode(register, &it));
-        match left.map_err(|it| damage(register, it)) {
-            // What is damaged is put aside as it is.
-            Ok(()) | Err(StoreError::Damaged { .. } | StoreError::Foreign(_)) => {}
-            Err(other) => return Err(other),
-        }
-    }
-    put_in_place(register, fresh, aside)
-}
-
 /// There is a register at every instant: the old one gets a second name before the new one takes its
 /// first.
-pub(super) fn put_in_place(register: &Path, fresh: &Path, aside: &Path) -> Result<(), StoreError> {
+pub fn put_in_place(register: &Path, fresh: &Path, aside: &Path) -> Result<(), StoreError> {
     if register.exists() {
         std::fs::hard_link(register, aside).map_err(|it| file_error("keep", register, &it))?;
     }

@@ -7,7 +7,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::files::{beside, directory_of};
 use crate::store::{
     Held, Migration, Progress, Proof, ServingLock, StoreError, apply_migrations, copy_register,
-    prove, register_bytes, steps_for,
+    prove, put_in_place, register_bytes, steps_for,
 };
 use crate::usecase::back_up::{BackUpError, Partial, check_room, stamp};
 
@@ -52,6 +52,7 @@ pub fn migrate(
         why: it.to_string(),
     })?;
     let before = beside(register, &format!(".version-{from}-{}", stamp(now)));
-    held.replace(&lock, &fresh.path, &before)?;
+    held.let_go(&lock)?;
+    put_in_place(register, &fresh.path, &before)?;
     Ok(Migrated { from, steps: steps.to_vec(), before: Some(before), proof: Some(proof) })
 }

@@ -11,8 +11,8 @@ use crate::domain::timestamp::Timestamp;
 use crate::outbox::{WebhookKey, WebhookKeyError};
 use crate::store::files::{beside, copy_private, directory_of, rename_durably};
 use crate::store::{
-    Losses, Progress, Proof, ServingLock, StoreError, copy_register, losses, prove, register_bytes,
-    replace_register,
+    Held, Losses, Progress, Proof, ServingLock, StoreError, copy_register, losses, prove,
+    put_in_place, register_bytes,
 };
 use crate::usecase::back_up::{BackUpError, KeyFit, Partial, check_room, key_fit, stamp};
 
@@ -100,6 +100,8 @@ pub fn restore(
     let fresh = Partial::begin(register)?;
     copy_register(backup, (&fresh.path, &fresh.file), progress)?;
     let proof = proven(backup, &fresh.path, environment, progress)?;
+    // From the comparison on nobody writes: what came in between would be lost without a word.
+    let held = hold(register)?;
     let lost = match compared(register, &fresh.path) {
         None => None,
         Some(Ok(losses)) if losses.kinds.is_empty() => Some(losses),
@@ -116,8 +118,11 @@ pub fn restore(
     };
     let aside = beside(register, &format!(".replaced-{}", stamp(now)));
     let had_register = register.exists();
+    if let Some(held) = held {
+        held.let_go(&lock)?;
+    }
     restore_key(backup, register, &aside)?;
-    replace_register(&lock, register, &fresh.path, &aside)?;
+    put_in_place(register, &fresh.path, &aside)?;
     // The name is gone with the rename.
     drop(fresh);
     let key = key_fit(register, &proof)?;
@@ -143,6 +148,18 @@ fn proven(
         });
     }
     Ok(proof)
+}
+
+/// What is damaged cannot be held, and is put aside as it is.
+fn hold(register: &Path) -> Result<Option<Held>, StoreError> {
+    if !register.exists() {
+        return Ok(None);
+    }
+    match Held::begin(register) {
+        Ok(held) => Ok(Some(held)),
+        Err(StoreError::Damaged { .. } | StoreError::Foreign(_)) => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 /// An empty file holds nothing that could be lost.

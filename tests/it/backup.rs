@@ -349,8 +349,15 @@ fn a_register_in_use_is_not_replaced() {
     kill(server);
     let console = sqlite(&database(&shell));
     console.query_row("SELECT count(*) FROM organization", [], |_| Ok(())).unwrap();
+    let key = shell.directory.file("copy.db.webhook-key");
+    let own = shell.directory.file("countersign.db.webhook-key");
+    let (before, made) = (fs::read(&own).unwrap(), fs::read(&key).unwrap());
+    fs::remove_file(&key).unwrap();
+    fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").unwrap();
     let error = shell.run(&["restore", "copy.db"]).refused(5);
     assert!(error.contains("open in another process"), "{error}");
+    assert_eq!(fs::read(&own).unwrap(), before, "the webhook key is not replaced either");
+    fs::write(&key, made).unwrap();
     drop(console);
     shell.run(&["restore", "copy.db"]).ok();
     assert!(shell.run(&["org", "show", &broker]).ok().contains("Acme"));
@@ -595,6 +602,25 @@ fn scheduled_backups_follow_the_newest_in_the_directory_and_failures_harm_nobody
     let failed = back_up_if_due(&rig.appliance, &file_in_the_way).unwrap_err().to_string();
     assert!(failed.contains("cannot list"), "{failed}");
     assert!(rig.appliance.store.is_writable().is_ok());
+}
+
+#[test]
+fn backups_of_a_clock_that_was_ahead_do_not_outlive_those_that_are_made_now() {
+    let rig = Rig::new();
+    rig.broker();
+    let directory = Directory::new();
+    let plan = BackupPlan { directory: directory.file("kept"), every_ms: 3_600_000, keep: 2 };
+    fs::create_dir(&plan.directory).unwrap();
+    for year in [2097, 2098, 2099] {
+        let name = format!("register-{year}0101T000000000Z.db");
+        fs::write(plan.directory.join(name), "a clock was wrong").unwrap();
+    }
+
+    let made = back_up_if_due(&rig.appliance, &plan).unwrap().unwrap();
+
+    assert!(made.path.exists());
+    assert_eq!(made.removed, Vec::<PathBuf>::new());
+    assert!(back_up_if_due(&rig.appliance, &plan).unwrap().is_none(), "there is a young one");
 }
 
 #[test]
