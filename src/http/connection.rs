@@ -111,7 +111,12 @@ pub(super) fn converse(crew: &Crew, line: &Line, memory: &mut Memory) {
     loop {
         match talk.exchange() {
             After::Next => {}
-            After::Close => return,
+            After::Close => {
+                // It may have broken off in the middle of a body.
+                talk.memory.request.body.clear();
+                talk.memory.request.body.shrink_to(KEPT_BYTES_MAX);
+                return;
+            }
             After::Linger => return linger(&line.stream, now() + LINGER),
         }
     }
