@@ -53,13 +53,7 @@ impl Reader<'_> {
 impl Tx<'_> {
     /// Keeps an answer, and lets a few go whose time is over.
     pub fn keep_answer(&self, answer: &KeptAnswer, now: Timestamp) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "DELETE FROM idempotency WHERE scope_sha256 IN
-                   (SELECT scope_sha256 FROM idempotency
-                    WHERE expires_at_ms <= :now ORDER BY expires_at_ms LIMIT :most)",
-            )?
-            .execute(named_params! {":now": now.as_ms(), ":most": PRUNED_AT_ONCE})?;
+        self.let_go_of_answers(now, PRUNED_AT_ONCE)?;
         self.connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO idempotency

@@ -36,6 +36,12 @@ pub struct LastPass {
     pub sweep_from: Timestamp,
 }
 
+/// The columns of [`Question`].
+const SELECT: &str = "SELECT v.organization_id, v.applicant_id,
+        coalesce(a.external_user_id, v.organization_id) AS external_user_id
+     FROM verification AS v
+     LEFT JOIN applicant AS a ON a.applicant_id = v.applicant_id";
+
 impl Reader<'_> {
     /// Verifications that have waited longer than `patience` allows, the longest waiting first.
     pub fn overdue(
@@ -45,11 +51,8 @@ impl Reader<'_> {
         now: Timestamp,
     ) -> Result<Vec<Question>, StoreError> {
         self.connection
-            .prepare_cached(
-                "SELECT v.organization_id, v.applicant_id,
-                        coalesce(a.external_user_id, v.organization_id) AS external_user_id
-                 FROM verification AS v
-                 LEFT JOIN applicant AS a ON a.applicant_id = v.applicant_id
+            .prepare_cached(&format!(
+                "{SELECT}
                  LEFT JOIN reconciliation AS r ON r.organization_id = v.organization_id
                  WHERE v.state IN ('PENDING', 'ON_HOLD_BY_PROVIDER', 'RESUBMISSION_REQUIRED')
                    AND v.applicant_id IS NOT NULL
@@ -57,8 +60,8 @@ impl Reader<'_> {
                    AND (r.since_ms IS NULL
                      OR r.since_ms + min(:longest, :first << min(max(r.quiet - 1, 0), 20)) <= :now)
                  ORDER BY v.updated_at_ms
-                 LIMIT :limit",
-            )?
+                 LIMIT :limit"
+            ))?
             .query_map(
                 named_params! {
                     ":now": now.as_ms(),
@@ -82,11 +85,8 @@ impl Reader<'_> {
         limit: u32,
     ) -> Result<Vec<Question>, StoreError> {
         self.connection
-            .prepare_cached(
-                "SELECT v.organization_id, v.applicant_id,
-                        coalesce(a.external_user_id, v.organization_id) AS external_user_id
-                 FROM verification AS v
-                 LEFT JOIN applicant AS a ON a.applicant_id = v.applicant_id
+            .prepare_cached(&format!(
+                "{SELECT}
                  LEFT JOIN reconciliation AS r ON r.organization_id = v.organization_id
                  WHERE v.organization_id > :cursor
                    AND v.state NOT IN ('NOT_STARTED', 'REJECTED_BY_OPERATOR', 'ON_HOLD_BY_OPERATOR')
@@ -94,8 +94,8 @@ impl Reader<'_> {
                    AND v.updated_at_ms < :from
                    AND coalesce(r.asked_at_ms, -1) < :from
                  ORDER BY v.organization_id
-                 LIMIT :limit",
-            )?
+                 LIMIT :limit"
+            ))?
             .query_map(
                 named_params! {
                     ":from": from.as_ms(),
@@ -112,13 +112,10 @@ impl Reader<'_> {
     pub fn question_about(&self, of: &OrganizationId) -> Result<Option<Question>, StoreError> {
         Ok(self
             .connection
-            .prepare_cached(
-                "SELECT v.organization_id, v.applicant_id,
-                        coalesce(a.external_user_id, v.organization_id) AS external_user_id
-                 FROM verification AS v
-                 LEFT JOIN applicant AS a ON a.applicant_id = v.applicant_id
-                 WHERE v.organization_id = :of AND v.applicant_id IS NOT NULL",
-            )?
+            .prepare_cached(&format!(
+                "{SELECT}
+                 WHERE v.organization_id = :of AND v.applicant_id IS NOT NULL"
+            ))?
             .query_row(named_params! {":of": of.as_str()}, question_from_row)
             .optional()?)
     }

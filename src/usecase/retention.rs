@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::domain::timestamp::Timestamp;
+use crate::store::{Passed, StoreError};
 use crate::usecase::{Appliance, Failure};
 
 /// Rows looked at in one commit: few, so that nobody's write waits long for it.
@@ -54,30 +55,16 @@ pub fn let_go(
     let now = (appliance.clock)();
     let mut done = LetGo::default();
     if let Some(before) = cutoff(now, retention.inbox_days) {
-        loop {
-            let cursor = cursors.deliveries;
-            let passed = appliance.store.write(move |tx| {
-                tx.let_go_of_deliveries(cursor, before, ROWS_PER_COMMIT).map_err(Failure::from)
-            })?;
-            cursors.deliveries = passed.up_to;
-            done.deliveries = done.deliveries.saturating_add(passed.let_go);
-            if !passed.has_more || !pause() {
-                break;
-            }
-        }
+        done.deliveries = walk(&mut cursors.deliveries, pause, |cursor| {
+            appliance
+                .store
+                .write(move |tx| tx.let_go_of_deliveries(cursor, before, ROWS_PER_COMMIT))
+        })?;
     }
     if let Some(before) = cutoff(now, retention.outgoing_days) {
-        loop {
-            let cursor = cursors.messages;
-            let passed = appliance.store.write(move |tx| {
-                tx.let_go_of_messages(cursor, before, ROWS_PER_COMMIT).map_err(Failure::from)
-            })?;
-            cursors.messages = passed.up_to;
-            done.messages = done.messages.saturating_add(passed.let_go);
-            if !passed.has_more || !pause() {
-                break;
-            }
-        }
+        done.messages = walk(&mut cursors.messages, pause, |cursor| {
+            appliance.store.write(move |tx| tx.let_go_of_messages(cursor, before, ROWS_PER_COMMIT))
+        })?;
     }
     loop {
         let count = appliance
@@ -86,6 +73,23 @@ pub fn let_go(
         done.answers = done.answers.saturating_add(count);
         if count == 0 || !pause() {
             return Ok(done);
+        }
+    }
+}
+
+/// A commit after the other until a page is not full, or `pause` ends it; answers how many rows went.
+fn walk(
+    cursor: &mut i64,
+    pause: &mut dyn FnMut() -> bool,
+    turn: impl Fn(i64) -> Result<Passed, StoreError>,
+) -> Result<usize, Failure> {
+    let mut let_go: usize = 0;
+    loop {
+        let passed = turn(*cursor)?;
+        *cursor = passed.up_to;
+        let_go = let_go.saturating_add(passed.let_go);
+        if !passed.has_more || !pause() {
+            return Ok(let_go);
         }
     }
 }
