@@ -107,6 +107,28 @@ test('a resubmission brings the customer back to the failing step', async () => 
   await finish(page);
 });
 
+test('a slow token does not send the customer back to the button', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page();
+  await page.goto(customer.url);
+  await sign(page);
+  await start(page);
+  await handInPerson(frameOf(page));
+  await frameOf(page).getByRole('button', { name: 'Ask to try again' }).click();
+  await page.getByRole('heading', { name: 'One more try, please' }).waitFor();
+
+  // The new session is told by the status before the token's own answer arrives.
+  const told = page.waitForResponse(async (it) => it.url().includes('/status?') && (await it.json()).stage === 'verify');
+  await page.route('**/access-token', async (route) => {
+    const response = await route.fetch();
+    await told;
+    await route.fulfill({ response });
+  });
+  await page.getByRole('button', { name: 'Continue the check' }).click();
+  await frameOf(page).getByText('The photo is blurry. Try again.').waitFor();
+  await finish(page);
+});
+
 test('a token that expires in the middle is replaced by the link', async () => {
   const customer = await demo.customer();
   const page = await browser.page();

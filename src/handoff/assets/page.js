@@ -18,6 +18,7 @@
   const inFrame = { verify: told.opened, review: told.inReview, hold: told.onHold };
   const dark = window.matchMedia('(prefers-color-scheme: dark)');
   let stage = told.stage;
+  // From the press on: the token's session may change the stage before its answer is here.
   let isOpen = false;
 
   const say = (text) => { if (live.textContent !== text) live.textContent = text; };
@@ -56,8 +57,8 @@
       return;
     }
     try {
-      const token = await freshToken();
       isOpen = true;
+      const token = await freshToken();
       const sdk = window.snsWebSdk
         .init(token, freshToken)
         .withConf({ lang: told.lang, theme: dark.matches ? 'dark' : 'light' })
