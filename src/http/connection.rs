@@ -110,15 +110,14 @@ pub(super) fn converse(crew: &Crew, line: &Line, memory: &mut Memory) {
     };
     loop {
         match talk.exchange() {
-            After::Next => {}
-            After::Close => {
-                // It may have broken off in the middle of a body.
-                talk.memory.request.body.clear();
-                talk.memory.request.body.shrink_to(KEPT_BYTES_MAX);
-                return;
-            }
-            After::Linger => return linger(&line.stream, now() + LINGER),
+            After::Next => continue,
+            After::Close => {}
+            After::Linger => linger(&line.stream, now() + LINGER),
         }
+        // It may have broken off in the middle of a body.
+        talk.memory.request.body.clear();
+        talk.memory.request.body.shrink_to(KEPT_BYTES_MAX);
+        return;
     }
 }
 
@@ -158,7 +157,7 @@ impl Talk<'_> {
         match self.send(&response, connection, content) {
             Err(_) => After::Close,
             Ok(()) if is_kept => After::Next,
-            Ok(()) if self.memory.input.pending().is_empty() => After::Close,
+            // Also with nothing more read: a next request may cross this answer.
             Ok(()) => After::Linger,
         }
     }

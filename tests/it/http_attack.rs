@@ -886,11 +886,11 @@ fn an_early_answer_is_not_lost_to_the_body_that_is_still_sent() {
 }
 
 /// A handler that reports each request and waits for leave to answer it.
-fn waiting() -> (Rig, Receiver<()>, Sender<()>) {
+fn waiting(limits: Limits) -> (Rig, Receiver<()>, Sender<()>) {
     let (entered, entries) = channel();
     let (leave, leaves) = channel::<()>();
     let leaves = Mutex::new(leaves);
-    let rig = start_with(Limits::default(), move |request| {
+    let rig = start_with(limits, move |request| {
         if request.target == "/wait" {
             entered.send(()).unwrap();
             leaves.lock().unwrap().recv().unwrap();
@@ -901,8 +901,23 @@ fn waiting() -> (Rig, Receiver<()>, Sender<()>) {
 }
 
 #[test]
+fn the_last_answer_is_not_lost_to_a_request_that_crosses_it() {
+    let limits = Limits { requests_per_connection_max: 1, ..Limits::default() };
+    let (rig, entries, leave) = waiting(limits);
+    let mut client = rig.client();
+    client.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    entries.recv().unwrap();
+
+    client.send(GET);
+    leave.send(()).unwrap();
+
+    assert_eq!(client.reply().body, "/wait");
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
 fn a_stop_closes_idle_connections_and_lets_requests_in_flight_finish() {
-    let (rig, entries, leave) = waiting();
+    let (rig, entries, leave) = waiting(Limits::default());
     let address = rig.server.address();
     let mut idle = rig.client();
     idle.send(GET);
@@ -926,7 +941,7 @@ fn a_stop_closes_idle_connections_and_lets_requests_in_flight_finish() {
 
 #[test]
 fn a_stop_does_not_wait_longer_than_its_grace() {
-    let (rig, entries, leave) = waiting();
+    let (rig, entries, leave) = waiting(Limits::default());
     let mut busy = rig.client();
     busy.send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
     entries.recv().unwrap();
