@@ -9,8 +9,7 @@
 //! The QR code is dark on light whatever the terminal's colours: its own cells are reversed where
 //! the theme may not set colours, and scanners read both.
 
-use qrcode::render::unicode::Dense1x2;
-use qrcode::{EcLevel, QrCode};
+use qrcode::{Color as Module, EcLevel, QrCode};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style};
@@ -22,8 +21,8 @@ use crate::console::state::State;
 use crate::console::theme::Theme;
 use crate::console::view::{boxed, printable};
 
-/// Modules of the light margin. The standard asks for four; two are enough for every reader that was
-/// tried, and let the code of a link fit a terminal of 24 lines.
+/// Modules of the light margin. The standard asks for four; two are enough for the reader of the tests,
+/// and let the code of a link fit a terminal of 24 lines.
 const MARGIN: usize = 2;
 
 /// Draws the session over an area.
@@ -69,22 +68,27 @@ pub fn draw(state: &State, (name, link): (&str, &str), frame: &mut Frame<'_>, ar
 /// Columns in which the words beside a link can be read.
 const MESSAGE_WIDTH: u16 = 40;
 
-/// The code's lines; none if the link is too long for one.
+/// The code's lines, two rows of modules each; none if the link is too long for one.
 fn qr(link: &str, theme: Theme) -> Vec<String> {
     let Ok(code) = QrCode::with_error_correction_level(link, EcLevel::L) else {
         return Vec::new();
     };
+    let (modules, width) = (code.to_colors(), code.width());
+    let side = width.saturating_add(MARGIN.saturating_mul(2));
+    let is_dark = |x: usize, y: usize| {
+        let (Some(x), Some(y)) = (x.checked_sub(MARGIN), y.checked_sub(MARGIN)) else {
+            return false;
+        };
+        x < width && modules.get(y * width + x) == Some(&Module::Dark)
+    };
     // Blocks are drawn in the foreground. Without colours that is most often light on dark, so
     // there the light modules are the drawn ones.
-    let (dark, light, blank) = match theme {
-        Theme::Colour => (Dense1x2::Dark, Dense1x2::Light, ' '),
-        Theme::Monochrome => (Dense1x2::Light, Dense1x2::Dark, '█'),
+    let is_drawn = |x, y| is_dark(x, y) == (theme == Theme::Colour);
+    let block = |x, y| match (is_drawn(x, y), is_drawn(x, y + 1)) {
+        (true, true) => '█',
+        (true, false) => '▀',
+        (false, true) => '▄',
+        (false, false) => ' ',
     };
-    let text =
-        code.render::<Dense1x2>().quiet_zone(false).dark_color(dark).light_color(light).build();
-    let width = code.width().saturating_add(MARGIN.saturating_mul(2));
-    let side = String::from(blank).repeat(MARGIN);
-    let margin = vec![String::from(blank).repeat(width); MARGIN / 2];
-    let rows = text.lines().map(|it| format!("{side}{it}{side}"));
-    margin.iter().cloned().chain(rows).chain(margin.iter().cloned()).collect()
+    (0..side).step_by(2).map(|y| (0..side).map(|x| block(x, y)).collect()).collect()
 }

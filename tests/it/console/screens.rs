@@ -9,7 +9,8 @@ use countersign::console::state::{Message, State};
 use countersign::console::theme::Theme;
 use countersign::console::view::render;
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{CrosstermBackend, TestBackend};
+use ratatui::style::Color;
 
 use super::desk::{Desk, screen};
 use super::stage;
@@ -159,6 +160,51 @@ fn a_session_is_shown_as_text_and_as_a_code_that_fits_the_terminal() {
     desk.sees(&[&link, "█ ▄▄▄▄▄ █", "y copy link"]);
     desk.send(Message::Resized(40, 12));
     desk.sees(&["y copies the link", "QR code"]);
+}
+
+/// What a telephone would see of a dark terminal: each cell is two squares, one above the other.
+fn read_qr_code(desk: &Desk<'_>) -> Option<String> {
+    const SQUARE: usize = 4;
+    let (columns, rows) = desk.state.start.size;
+    let mut terminal = Terminal::new(TestBackend::new(columns, rows)).unwrap();
+    terminal.draw(|frame| render(&desk.state, frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let shade = |x: usize, y: usize| {
+        let cell =
+            &buffer[(u16::try_from(x / SQUARE).unwrap(), u16::try_from(y / SQUARE / 2).unwrap())];
+        let is_upper = (y / SQUARE).is_multiple_of(2);
+        let is_drawn = match cell.symbol() {
+            "█" => true,
+            "▀" => is_upper,
+            "▄" => !is_upper,
+            _ => false,
+        };
+        match if is_drawn { cell.fg } else { cell.bg } {
+            Color::Indexed(231) => 255,
+            Color::Reset if is_drawn => 220,
+            _ => 20,
+        }
+    };
+    let size = (usize::from(columns) * SQUARE, usize::from(rows) * SQUARE * 2);
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(size.0, size.1, shade);
+    image.detect_grids().first()?.decode().ok().map(|(_, text)| text)
+}
+
+#[test]
+fn the_qr_code_of_a_session_is_read_as_its_link() {
+    let world = World::new();
+    stage::set(&world.rig);
+    for theme in [Theme::Colour, Theme::Monochrome] {
+        for size in [(80, 24), (120, 40)] {
+            let mut desk = Desk::unlocked(&world.rig, size);
+            desk.state.start.theme = theme;
+
+            desk.press("/jo<Enter>S<Enter>");
+
+            let link = desk.copied.first().cloned();
+            assert_eq!(read_qr_code(&desk), link, "{size:?}\n{}", desk.screen());
+        }
+    }
 }
 
 /// Under `NO_COLOR` the terminal library writes a reset in place of every colour, which would wipe
