@@ -149,6 +149,54 @@ fn files_that_others_can_read_are_found_and_the_printed_command_mends_them() {
 }
 
 #[test]
+fn a_log_that_a_reader_keeps_from_ending_is_found() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    shell.parties();
+    let open = || rusqlite::Connection::open(shell.directory.file("countersign.db")).unwrap();
+    let (reader, writer) = (open(), open());
+    reader.execute_batch("BEGIN; SELECT * FROM organization").unwrap();
+    let webhook = "INSERT INTO delivery (body_sha256, body, headers, received_at_ms)
+                   VALUES (randomblob(32), zeroblob(90000000), '[]', 1)";
+    for _ in 0..3 {
+        writer.execute_batch(webhook).unwrap();
+    }
+
+    ill((&shell, "log"), &[], "warning", "has 259 MiB", "fuser countersign.db");
+    reader.execute_batch("COMMIT").unwrap();
+    writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    well(&shell, "log", &[]);
+}
+
+#[test]
+#[ignore = "needs `unshare` and user namespaces, to mount a small file system"]
+fn a_disk_that_is_nearly_full_is_found() {
+    let shell = Shell::new();
+    fs::create_dir(shell.directory.file("small")).unwrap();
+    let program = env!("CARGO_BIN_EXE_countersign");
+
+    let script = format!(
+        "mount -t tmpfs -o size=4m tmpfs small && \
+         {program} doctor --json --database small/countersign.db"
+    );
+    let ran = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+        .current_dir(&shell.directory.0)
+        .output()
+        .unwrap();
+
+    let diagnosis: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let findings = diagnosis["findings"].as_array().unwrap();
+    let disk = findings.iter().find(|it| it["check"] == "disk").unwrap();
+    assert_eq!(
+        (&disk["severity"], &disk["what"]),
+        (&"error".into(), &"4 MiB free in small".into())
+    );
+    assert!(disk["fix"].as_str().unwrap().starts_with("make room"), "{disk}");
+    assert_eq!(ran.status.code(), Some(1), "{diagnosis}");
+}
+
+#[test]
 fn missing_and_old_backups_are_found_and_the_printed_command_mends_them() {
     let world = World::in_real_time();
     let shell = shell(&world, &[]);
