@@ -130,6 +130,7 @@ fn state(world: &World) -> Value {
         "links": passes(&world.links),
         "shareTokens": shares,
         "levels": world.levels.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
+        "faultsLeft": world.faults.iter().map(|it| it.calls_left).sum::<u32>(),
     })
 }
 

@@ -40,6 +40,15 @@ pub fn resume_session(
         sitting.progress.standing,
     )
     .map_err(Failure::AuthorizationRequired)?;
-    let begun = begin(appliance, &acting, Cause::Request(request_id.to_owned()), Door::None)?;
-    Ok(Resumed::Token(begun.access_token))
+    let cause = Cause::Request(request_id.to_owned());
+    match begin(appliance, &acting, cause, Door::Open(token.sha256())) {
+        Ok(begun) => Ok(Resumed::Token(begun.access_token)),
+        // Link or letter were revoked while Sumsub was asked.
+        Err(failure @ Failure::AuthorizationRequired(_)) => match open_link(appliance, token)? {
+            Some(it) if it.stage.opens_verification() => Err(failure),
+            Some(it) => Ok(Resumed::Closed(it.stage)),
+            None => Ok(Resumed::Unknown),
+        },
+        Err(failure) => Err(failure),
+    }
 }

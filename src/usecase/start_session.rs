@@ -1,7 +1,7 @@
 //! A verification session: the same Sumsub applicant every time, a fresh token and link.
 //!
-//! Asks the table, then Sumsub (no transaction is open meanwhile), then the table again in the
-//! commit that records the fact: what changed in between decides.
+//! Asks the table, then Sumsub (no transaction is open meanwhile), then the table and the gate again in
+//! the commit that records the fact: what changed in between decides.
 
 use std::sync::Arc;
 
@@ -59,8 +59,8 @@ pub(super) enum Door {
     Handoff(Arc<Handoff>, LinkToken),
     /// Sumsub's hosted one.
     Sumsub,
-    /// None: the customer is on a page already.
-    None,
+    /// None: the customer is on our page already, by the link whose token has this hash.
+    Open([u8; 32]),
 }
 
 /// A session that has begun.
@@ -112,13 +112,24 @@ pub(super) fn begin(
             return Err(Failure::Busy);
         }
         let now = clock();
-        if let Door::Handoff(_, token) = &door {
-            // Signed meanwhile: the link leads on to the verification. Revoked: nowhere.
-            let live = tx
-                .live_authorization(&subject, &broker)?
-                .ok_or(Failure::AuthorizationRequired(Refusal::NoLiveAuthorization))?;
-            let by = By { actor: broker.as_str().to_owned(), request_id: request_of(&cause) };
-            insert_link(tx, &live, token, by, now)?;
+        let refused = || Failure::AuthorizationRequired(Refusal::NoLiveAuthorization);
+        let live = tx.live_authorization(&subject, &broker)?;
+        if live.is_none() && broker != subject {
+            return Err(refused());
+        }
+        match (&door, live) {
+            // Signed meanwhile: the link leads on to the verification.
+            (Door::Handoff(_, token), Some(live)) => {
+                let by = By { actor: broker.as_str().to_owned(), request_id: request_of(&cause) };
+                insert_link(tx, &live, token, by, now)?;
+            }
+            (Door::Open(link), _) => {
+                let link = tx.handoff_link(link)?;
+                if link.is_none_or(|it| it.revoked_at.is_some()) {
+                    return Err(refused());
+                }
+            }
+            (Door::Handoff(..), None) | (Door::Sumsub, _) => {}
         }
         if is_repeated(tx, &subject, &state, &applicant, now)? {
             return Ok(begun);
@@ -207,7 +218,7 @@ fn ask_sumsub(
     let url = match door {
         Door::Handoff(handoff, token) => handoff.url(token),
         Door::Sumsub => sumsub.websdk_link(&applicant.external_user_id, kind)?,
-        Door::None => String::new(),
+        Door::Open(_) => String::new(),
     };
     Ok((applicant, Begun { access_token, url }))
 }

@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Broker, DAY_MS, Setup};
+use crate::rig::{Broker, DAY_MS, OPERATOR, Setup};
 use crate::sumsub::{World, kind};
+use countersign::domain::letter::{LetterTemplate, STANDARD_LETTER};
 use countersign::sim::{ApplicantCreation, DeliveryMode, RequestLimit, Settings};
+use countersign::usecase::authorizations::By;
 use countersign::usecase::decide::Decision;
+use countersign::usecase::handoff_links::{list_links, revoke_link};
 
 const VERIFICATION: &str = "/v1/organizations/verification";
 
@@ -385,6 +388,69 @@ fn a_session_in_flight_does_not_undo_an_import_that_was_committed_meanwhile() {
 
     world.deliver();
     assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED", "the import's verdict counts");
+}
+
+/// A session whose call to `path` at Sumsub takes a while, during which something happens.
+fn meanwhile<T: Send>(
+    world: &World,
+    path: &str,
+    session: impl FnOnce() -> T + Send,
+    happens: impl FnOnce(),
+) -> T {
+    world.fault(&json!({"path": path, "count": 1, "hangMs": 1000}));
+    std::thread::scope(|scope| {
+        let session = scope.spawn(session);
+        while world.control("GET", "/state", &Value::Null)["faultsLeft"] != 0 {
+            assert!(!session.is_finished(), "{path} was not asked");
+            std::thread::yield_now();
+        }
+        happens();
+        session.join().unwrap()
+    })
+}
+
+fn revoke(world: &World, broker: &Broker, customer: &str) {
+    let body = json!({"grantingOrganizationId": customer, "authorizedOrganizationId": broker.id,
+        "type": "LOA"});
+    let revoked = world.rig.post("/v1/authorizations/revoke", &broker.key, None, &body);
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+}
+
+#[test]
+fn a_letter_that_is_revoked_while_sumsub_is_asked_gives_no_token_and_moves_nothing() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+
+    let session = meanwhile(
+        &world,
+        "/resources/accessTokens",
+        || world.rig.start_session(&broker.key, Some(&customer)),
+        || revoke(&world, &broker, &customer),
+    );
+
+    assert_eq!(session.refusal(), (403, "authorization_required"));
+    let status =
+        || world.rig.get("/v1/organizations/verification", &world.rig.key_of(&customer), None);
+    assert_eq!(status().text("/status"), "NOT_STARTED");
+}
+
+#[test]
+fn a_link_that_is_revoked_while_sumsub_is_asked_gives_no_token() {
+    let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();
+    let world = World::with(kind(), Setup { letter: Some(letter), ..Setup::default() });
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    let session = world.rig.start_session(&broker.key, Some(&customer));
+    let page = session.text("/url").strip_prefix(&world.rig.url).unwrap().to_owned();
+    world.rig.sign(&customer, &broker.id);
+    let by = || By { actor: OPERATOR.to_owned(), request_id: None };
+    let press = || world.rig.call("POST", &format!("{page}/access-token"), &[], b"");
+    let link = list_links(&world.rig.appliance, None).unwrap()[0].link.id.clone();
+
+    let pressed = meanwhile(&world, "/resources/accessTokens", press, || {
+        assert!(revoke_link(&world.rig.appliance, &link, &by()).unwrap());
+    });
+
+    assert_eq!((pressed.status, pressed.text("/stage")), (410, "revoked"));
 }
 
 #[test]
