@@ -275,36 +275,45 @@ impl<'a> Round<'a> {
         review: Review,
         asked_at: Timestamp,
     ) -> Result<Option<FindingKind>, Failure> {
-        let (rules, question) = (self.appliance.rules.clone(), question.clone());
-        let clock = Arc::clone(&self.appliance.clock);
-        let found = match self.mode {
+        match self.mode {
             Mode::DryRun => self.appliance.store.snapshot(|register| {
-                let weighed = weigh(*register, &rules, &question, &review, (asked_at, clock()))?;
-                Ok::<_, Failure>(weighed.map(|it| it.kind()))
-            })?,
-            Mode::Apply => self.appliance.store.write(move |tx| {
-                let now = clock();
-                let weighed = weigh(**tx, &rules, &question, &review, (asked_at, now))?;
-                if let Some(Weighed { new, .. }) = &weighed {
-                    let fact = NewFact { cause: Cause::Asked(asked_at), ..new.clone() };
-                    tx.record(&question.organization, &fact, now)?;
-                }
-                tx.note_asked(&question.organization, now)?;
-                Ok::<_, Failure>(weighed.map(|it| {
-                    let kind = it.kind();
-                    tracing::warn!(
-                        organization = %question.organization,
-                        event = it.new.event.as_str(),
-                        from = it.from.as_str(),
-                        to = it.to.as_str(),
-                        "a webhook was missed: found by asking Sumsub, and applied"
-                    );
-                    kind
-                }))
-            })?,
-        };
-        Ok(found)
+                let instants = (asked_at, (self.appliance.clock)());
+                let weighed = weigh(*register, &self.appliance.rules, question, &review, instants)?;
+                Ok(weighed.map(|it| it.kind()))
+            }),
+            Mode::Apply => apply(self.appliance, question.clone(), review, asked_at),
+        }
     }
+}
+
+/// Records what a review would change, and tells it; `None`: nothing.
+pub(super) fn apply(
+    appliance: &Appliance,
+    question: Question,
+    review: Review,
+    asked_at: Timestamp,
+) -> Result<Option<FindingKind>, Failure> {
+    let (rules, clock) = (appliance.rules.clone(), Arc::clone(&appliance.clock));
+    appliance.store.write(move |tx| {
+        let now = clock();
+        let weighed = weigh(**tx, &rules, &question, &review, (asked_at, now))?;
+        if let Some(Weighed { new, .. }) = &weighed {
+            let fact = NewFact { cause: Cause::Asked(asked_at), ..new.clone() };
+            tx.record(&question.organization, &fact, now)?;
+        }
+        tx.note_asked(&question.organization, now)?;
+        Ok::<_, Failure>(weighed.map(|it| {
+            let kind = it.kind();
+            tracing::warn!(
+                organization = %question.organization,
+                event = it.new.event.as_str(),
+                from = it.from.as_str(),
+                to = it.to.as_str(),
+                "a webhook was missed: found by asking Sumsub, and applied"
+            );
+            kind
+        }))
+    })
 }
 
 /// A fact that would change what the facts come to.

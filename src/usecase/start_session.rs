@@ -10,11 +10,12 @@ use crate::domain::fold::Verification;
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, State, Step, step};
-use crate::store::{Cause, NewFact, Tx};
+use crate::store::{Cause, NewFact, Question, Tx};
 use crate::sumsub::{AccessToken, Applicant};
 use crate::usecase::authorizations::By;
 use crate::usecase::handoff_links::{Handoff, LinkToken, insert_link};
 use crate::usecase::receive_webhook::adopt;
+use crate::usecase::reconcile::apply;
 use crate::usecase::{Appliance, Failure, Rules};
 
 /// How long after one session another of the same applicant adds no fact.
@@ -197,7 +198,7 @@ fn ask_sumsub(
     door: &Door,
 ) -> Result<(Applicant, Begun), Failure> {
     let _permit = appliance.permits.take()?;
-    let sumsub = &appliance.sumsub;
+    let (sumsub, asked_at) = (&appliance.sumsub, (appliance.clock)());
     // A known applicant may have been deleted at Sumsub meanwhile. A token for its external id would
     // make another one, whose verdicts nobody here would heed.
     let alive = match &known.linked {
@@ -211,7 +212,7 @@ fn ask_sumsub(
         link_at_once(appliance, subject, &found)?;
         found
     };
-    if known.must_begin_anew(&applicant) {
+    if known.must_begin_anew(&applicant) && !is_news(appliance, subject, &applicant, asked_at)? {
         sumsub.reset(&applicant.id)?;
     }
     let access_token = sumsub.access_token(&applicant.external_user_id, kind)?;
@@ -221,6 +222,23 @@ fn ask_sumsub(
         Door::Open(_) => String::new(),
     };
     Ok((applicant, Begun { access_token, url }))
+}
+
+/// Whether an applicant was closed by a verdict that no webhook has told yet, which then counts as if
+/// one had: what the customer has handed in meanwhile must not be thrown away.
+fn is_news(
+    appliance: &Appliance,
+    subject: &OrganizationId,
+    applicant: &Applicant,
+    asked_at: Timestamp,
+) -> Result<bool, Failure> {
+    let Some(review) = applicant.review else { return Ok(false) };
+    let question = Question {
+        organization: subject.clone(),
+        applicant_id: applicant.id.clone(),
+        external_user_id: applicant.external_user_id.clone(),
+    };
+    Ok(apply(appliance, question, review, asked_at)?.is_some())
 }
 
 /// Links an applicant before the session goes on: should it fail, an import that has lost its answer

@@ -454,6 +454,33 @@ fn a_link_that_is_revoked_while_sumsub_is_asked_gives_no_token() {
 }
 
 #[test]
+fn a_verdict_that_no_webhook_has_told_is_not_thrown_away_by_the_next_session() {
+    for (verdict, expected) in [("approve", "APPROVED"), ("reject", "REJECTED")] {
+        let world = World::new();
+        let (broker, customer) = customer(&world, "INDIVIDUAL");
+        world.rig.start_session(&broker.key, Some(&customer));
+        let applicant = world.applicant(&customer);
+        world.play(&applicant, "submit");
+        world.play(&applicant, "retry");
+        assert_eq!(world.rig.status(&broker.key, &customer), "RESUBMISSION_REQUIRED");
+        for action in ["submit", verdict] {
+            world.rig.advance(5000);
+            world.control("POST", &format!("/applicants/{applicant}/{action}"), &json!({}));
+        }
+        world.rig.advance(5000);
+
+        let session = world.rig.start_session(&broker.key, Some(&customer));
+
+        let is_open = verdict == "approve";
+        assert_eq!(session.status, if is_open { 200 } else { 409 }, "{session:?}");
+        assert_eq!(world.rig.status(&broker.key, &customer), expected);
+        // The webhooks that come late tell nothing new.
+        world.deliver();
+        assert_eq!(world.rig.status(&broker.key, &customer), expected);
+    }
+}
+
+#[test]
 fn sessions_in_a_row_add_no_facts_that_say_the_same() {
     let world = World::new();
     let (broker, customer) = customer(&world, "INDIVIDUAL");
