@@ -136,8 +136,8 @@ CREATE TABLE verification_event (
   organization_id  TEXT    NOT NULL REFERENCES organization (organization_id),
   event            TEXT    NOT NULL CHECK (event IN (
     'session_started', 'import_accepted',
-    'provider_pending', 'provider_approved', 'provider_rejected', 'provider_retry',
-    'provider_on_hold', 'provider_reset',
+    'provider_pending', 'provider_awaiting_user', 'provider_approved', 'provider_rejected',
+    'provider_retry', 'provider_on_hold', 'provider_reset',
     'operator_hold', 'operator_approve', 'operator_reject', 'operator_resubmit', 'operator_reopen')),
   happened_at_ms   INTEGER NOT NULL,
   known_at_ms      INTEGER NOT NULL,

@@ -172,10 +172,11 @@ fn severity(event: Event) -> u8 {
     match event {
         Event::ProviderApproved => 1,
         Event::ProviderPending => 2,
-        Event::ProviderRetry => 3,
-        Event::ProviderReset => 4,
-        Event::ProviderOnHold => 5,
-        Event::ProviderRejected => 6,
+        Event::ProviderAwaitingUser => 3,
+        Event::ProviderRetry => 4,
+        Event::ProviderReset => 5,
+        Event::ProviderOnHold => 6,
+        Event::ProviderRejected => 7,
         Event::SessionStarted
         | Event::ImportAccepted
         | Event::OperatorHold

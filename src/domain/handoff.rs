@@ -89,13 +89,9 @@ impl Progress {
         link_made_at: Timestamp,
         now: Timestamp,
     ) -> Self {
-        let newest = facts
-            .iter()
-            .filter(|it| is_provider(it.event) && it.applicant_id == verification.applicant_id)
-            .max_by_key(|it| (it.happened_at, it.sequence));
         Self {
             standing: verification.at(now),
-            newest: newest.map(|it| it.event),
+            newest: newest(verification, facts),
             approved_at: facts
                 .iter()
                 .filter(|it| matches!(it.event, Event::ProviderApproved | Event::OperatorApprove))
@@ -105,22 +101,13 @@ impl Progress {
     }
 }
 
-fn is_provider(event: Event) -> bool {
-    match event {
-        Event::ProviderPending
-        | Event::ProviderApproved
-        | Event::ProviderRejected
-        | Event::ProviderRetry
-        | Event::ProviderOnHold
-        | Event::ProviderReset => true,
-        Event::SessionStarted
-        | Event::ImportAccepted
-        | Event::OperatorHold
-        | Event::OperatorApprove
-        | Event::OperatorReject
-        | Event::OperatorResubmit
-        | Event::OperatorReopen => false,
-    }
+/// The newest thing that Sumsub said of the current applicant.
+pub fn newest(verification: &Verification, facts: &[Fact]) -> Option<Event> {
+    facts
+        .iter()
+        .filter(|it| it.event.is_provider() && it.applicant_id == verification.applicant_id)
+        .max_by_key(|it| (it.happened_at, it.sequence))
+        .map(|it| it.event)
 }
 
 /// The stage of a link whose `link_revoked_at`, LOA and progress are these.

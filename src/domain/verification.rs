@@ -140,8 +140,10 @@ pub enum Event {
     SessionStarted,
     /// Sumsub accepted a share token and made an applicant of it.
     ImportAccepted,
-    /// Sumsub is waiting or working.
+    /// Sumsub has what it asked for, and is working.
     ProviderPending,
+    /// Sumsub waits for the customer, who has handed in a part.
+    ProviderAwaitingUser,
     /// Sumsub's verdict: GREEN.
     ProviderApproved,
     /// Sumsub's verdict: RED, FINAL.
@@ -166,10 +168,11 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SessionStarted,
         Self::ImportAccepted,
         Self::ProviderPending,
+        Self::ProviderAwaitingUser,
         Self::ProviderApproved,
         Self::ProviderRejected,
         Self::ProviderRetry,
@@ -188,6 +191,7 @@ impl Event {
             Self::SessionStarted => "session_started",
             Self::ImportAccepted => "import_accepted",
             Self::ProviderPending => "provider_pending",
+            Self::ProviderAwaitingUser => "provider_awaiting_user",
             Self::ProviderApproved => "provider_approved",
             Self::ProviderRejected => "provider_rejected",
             Self::ProviderRetry => "provider_retry",
@@ -211,6 +215,7 @@ impl Event {
     pub fn is_provider(self) -> bool {
         match self {
             Self::ProviderPending
+            | Self::ProviderAwaitingUser
             | Self::ProviderApproved
             | Self::ProviderRejected
             | Self::ProviderRetry
@@ -255,16 +260,20 @@ pub fn step(state: State, event: Event) -> Step {
     use State as S;
     use Step::{Outranked, Refused, Renew, Stay, To};
     match (state, event) {
-        (S::NotStarted, E::SessionStarted | E::ImportAccepted | E::ProviderPending) => {
-            To(S::Pending)
-        }
+        (
+            S::NotStarted,
+            E::SessionStarted | E::ImportAccepted | E::ProviderPending | E::ProviderAwaitingUser,
+        ) => To(S::Pending),
         (S::NotStarted, E::ProviderReset) => Stay,
 
-        (S::Pending, E::SessionStarted | E::ImportAccepted | E::ProviderPending) => Stay,
+        (
+            S::Pending,
+            E::SessionStarted | E::ImportAccepted | E::ProviderPending | E::ProviderAwaitingUser,
+        ) => Stay,
         (S::Pending, E::ProviderReset) => Stay,
 
         (S::Approved, E::SessionStarted | E::ImportAccepted) => Stay,
-        (S::Approved, E::ProviderPending) => To(S::Pending),
+        (S::Approved, E::ProviderPending | E::ProviderAwaitingUser) => To(S::Pending),
         (S::Approved, E::ProviderApproved) => Renew,
         (S::Approved, E::ProviderReset) => To(S::ResubmissionRequired),
 
@@ -272,11 +281,12 @@ pub fn step(state: State, event: Event) -> Step {
             Refused
         }
         (S::RejectedByProvider | S::RejectedByOperator, E::ProviderRejected) => Stay,
-        (S::RejectedByProvider, E::ProviderPending) => To(S::Pending),
+        (S::RejectedByProvider, E::ProviderPending | E::ProviderAwaitingUser) => To(S::Pending),
         (S::RejectedByProvider, E::ProviderReset) => To(S::ResubmissionRequired),
         (
             S::RejectedByOperator,
             E::ProviderPending
+            | E::ProviderAwaitingUser
             | E::ProviderApproved
             | E::ProviderRetry
             | E::ProviderOnHold
@@ -285,20 +295,22 @@ pub fn step(state: State, event: Event) -> Step {
 
         (S::OnHoldByProvider | S::OnHoldByOperator, E::SessionStarted | E::ImportAccepted) => Stay,
         (S::OnHoldByProvider | S::OnHoldByOperator, E::ProviderOnHold) => Stay,
-        (S::OnHoldByProvider, E::ProviderPending) => To(S::Pending),
+        (S::OnHoldByProvider, E::ProviderPending | E::ProviderAwaitingUser) => To(S::Pending),
         (S::OnHoldByProvider, E::ProviderReset) => To(S::ResubmissionRequired),
         (
             S::OnHoldByOperator,
             E::ProviderPending
+            | E::ProviderAwaitingUser
             | E::ProviderApproved
             | E::ProviderRejected
             | E::ProviderRetry
             | E::ProviderReset,
         ) => Outranked,
 
-        (S::ResubmissionRequired, E::SessionStarted | E::ImportAccepted | E::ProviderPending) => {
-            To(S::Pending)
-        }
+        (
+            S::ResubmissionRequired,
+            E::SessionStarted | E::ImportAccepted | E::ProviderPending | E::ProviderAwaitingUser,
+        ) => To(S::Pending),
         (S::ResubmissionRequired, E::ProviderRetry | E::ProviderReset) => Stay,
 
         (
@@ -433,7 +445,7 @@ mod tests {
     fn promised(state: State, cell: &str, event: Event) -> Option<Status> {
         let operator_decided = matches!(state, State::RejectedByOperator | State::OnHoldByOperator);
         let by_its_event = |event: Event| match event {
-            Event::ProviderPending => Status::Pending,
+            Event::ProviderPending | Event::ProviderAwaitingUser => Status::Pending,
             Event::ProviderApproved => Status::Approved,
             Event::ProviderRejected => Status::Rejected,
             Event::ProviderRetry => Status::ResubmissionRequired,
@@ -484,6 +496,8 @@ mod tests {
             }
             let from = |expected: Status, to: Status| (state.status() == expected).then_some(to);
             for (event, expected) in [
+                // The contract's column "pending" holds both.
+                (Event::ProviderAwaitingUser, status_after(state, Event::ProviderPending)),
                 (Event::OperatorHold, Some(Status::OnHold)),
                 (Event::OperatorApprove, from(Status::OnHold, Status::Approved)),
                 (Event::OperatorReject, from(Status::OnHold, Status::Rejected)),

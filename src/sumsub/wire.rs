@@ -53,7 +53,8 @@ impl ReviewBody {
             "completed" => (verdict()?, reviewed_at()),
             "onHold" => (Event::ProviderOnHold, None),
             "pending" | "prechecked" | "queued" => (Event::ProviderPending, pending_since()),
-            "awaitingService" | "awaitingUser" => (Event::ProviderPending, None),
+            "awaitingService" => (Event::ProviderPending, None),
+            "awaitingUser" => (Event::ProviderAwaitingUser, None),
             "init" => (Event::ProviderReset, None),
             _ => return None,
         };
@@ -317,13 +318,11 @@ fn meaning_of(event_type: Option<&str>, verdict: Option<Event>) -> Meaning {
         Some("applicantReviewed" | "applicantWorkflowCompleted" | "applicantWorkflowFailed") => {
             verdict.map_or(Meaning::NoVerdict, Meaning::Happened)
         }
-        // Waiting for the customer is PENDING in the contract's words ("awaiting customer action").
-        Some(
-            "applicantPending"
-            | "applicantPrechecked"
-            | "applicantAwaitingService"
-            | "applicantAwaitingUser",
-        ) => Meaning::Happened(Event::ProviderPending),
+        Some("applicantPending" | "applicantPrechecked" | "applicantAwaitingService") => {
+            Meaning::Happened(Event::ProviderPending)
+        }
+        // PENDING, too, in the contract's words ("awaiting customer action").
+        Some("applicantAwaitingUser") => Meaning::Happened(Event::ProviderAwaitingUser),
         Some("applicantOnHold") => Meaning::Happened(Event::ProviderOnHold),
         Some(
             "applicantReset"
@@ -426,6 +425,12 @@ mod tests {
                 green.clone(),
                 Meaning::Happened(Event::ProviderPending),
             ),
+            (
+                "applicantAwaitingUser",
+                "awaitingUser",
+                green.clone(),
+                Meaning::Happened(Event::ProviderAwaitingUser),
+            ),
             ("applicantTagsChanged", "completed", green.clone(), Meaning::Informational),
             ("applicantActionReviewed", "completed", green.clone(), Meaning::Informational),
             ("applicantWorkflowRunCompleted", "completed", green, Meaning::Unknown),
@@ -454,7 +459,7 @@ mod tests {
             (json!({"reviewStatus": "completed", "reviewResult": null}), None),
             (status("pending"), Some((Event::ProviderPending, pending))),
             (status("queued"), Some((Event::ProviderPending, pending))),
-            (status("awaitingUser"), Some((Event::ProviderPending, None))),
+            (status("awaitingUser"), Some((Event::ProviderAwaitingUser, None))),
             (status("onHold"), Some((Event::ProviderOnHold, None))),
             (status("init"), Some((Event::ProviderReset, None))),
             (status("somethingNew"), None),

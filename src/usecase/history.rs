@@ -119,6 +119,7 @@ fn source_of(event: Event) -> ChangeSource {
         Event::SessionStarted => ChangeSource::Session,
         Event::ImportAccepted => ChangeSource::Import,
         Event::ProviderPending
+        | Event::ProviderAwaitingUser
         | Event::ProviderApproved
         | Event::ProviderRejected
         | Event::ProviderRetry

@@ -1,8 +1,8 @@
 //! Asks Sumsub about verifications whose webhook may have been lost, and applies what it finds
 //! through the same table, with the cause "asked". When that happens by itself: `reconciler.rs`.
 //!
-//! A fact is recorded only if it changes what the facts come to; so what is known is never applied
-//! again, an operator's decision stands where the table lets it stand, and each such fact is a webhook
+//! A fact is recorded only if it changes what the facts come to, or what the customer is told to do; so
+//! what is known is never applied again, an operator's decision stands where the table lets it stand, and each such fact is a webhook
 //! that was missed. What Sumsub does not date never outweighs an operator's decision. An applicant
 //! that Sumsub does not know is told and never applied: with the app token of another account it
 //! knows none.
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::fold::{CLOCK_SKEW_MS, Fact};
+use crate::domain::handoff::newest;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Status};
@@ -67,7 +68,8 @@ pub enum FindingKind {
         happened_at: Timestamp,
         /// The status without it.
         from: Status,
-        /// The status with it; the same if only the approval's end moves.
+        /// The status with it; the same if only the approval's end moves, or only whether Sumsub
+        /// works or waits for the customer.
         to: Status,
     },
     /// Sumsub does not know the applicant; nothing was applied.
@@ -359,6 +361,7 @@ fn weigh(
         cause: Cause::Asked(now),
     };
     let mut facts: Vec<Fact> = recorded.into_iter().map(|it| it.fact).collect();
+    let was_at_work = newest(&before, &facts) == Some(Event::ProviderPending);
     let known_at = facts.iter().map(|it| it.known_at).max().map_or(now, |last| last.max(now));
     facts.push(Fact {
         sequence: i64::MAX,
@@ -372,7 +375,10 @@ fn weigh(
     let after = before.after(&facts, known_at);
     let (from, to) = (before.at(known_at).status, after.at(known_at).status);
     let renews = before.expires_at != after.expires_at;
-    Ok((before.state != after.state || renews).then_some(Weighed { new, from, to }))
+    // Whether the customer has to hand something in is told to the customer, and is no status.
+    let turns = (from, to) == (Status::Pending, Status::Pending)
+        && was_at_work != (newest(&after, &facts) == Some(Event::ProviderPending));
+    Ok((before.state != after.state || renews || turns).then_some(Weighed { new, from, to }))
 }
 
 /// Where the review stands among the facts; `None` if it is known, or an operator has decided since.

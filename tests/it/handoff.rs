@@ -7,9 +7,11 @@ use countersign::handoff::PageLimits;
 use countersign::usecase::authorizations::By;
 use countersign::usecase::decide::Decision;
 use countersign::usecase::handoff_links::{issue_link, list_links, revoke_link};
+use countersign::usecase::reconcile::{Mode, Scope, reconcile};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::reconcile::lose;
 use crate::rig::{Answer, Broker, DAY_MS, OPERATOR, Rig, Setup};
 use crate::sumsub::{World, kind};
 
@@ -157,6 +159,42 @@ fn a_customer_signs_and_is_verified_in_one_sitting() {
     assert_eq!(it.stage(), "done");
     assert!(it.get("").text.contains("You are done"));
     assert_eq!(rig.get("/v1/organizations", &it.broker.key, Some(&it.customer)).status, 200);
+}
+
+#[test]
+fn a_customer_for_whom_sumsub_waits_is_not_told_that_everything_is_handed_in() {
+    let it = Sitting::new("INDIVIDUAL");
+    it.sign();
+    let applicant = it.world.applicant(&it.customer);
+    it.world.play(&applicant, "submit");
+    assert_eq!(it.stage(), "review");
+
+    it.world.play(&applicant, "await-user");
+
+    assert_eq!(it.stage(), "verify");
+    assert_eq!(it.rig().status(&it.broker.key, &it.customer), "PENDING");
+    assert!(it.get("").text.contains("Start the check"));
+    it.world.play(&applicant, "submit");
+    assert_eq!(it.stage(), "review");
+}
+
+#[test]
+fn a_customer_whose_webhook_was_lost_is_told_what_to_do_once_sumsub_was_asked() {
+    let it = Sitting::new("INDIVIDUAL");
+    it.sign();
+    it.world.deliver();
+    let applicant = it.world.applicant(&it.customer);
+    let ask = || {
+        it.rig().advance(1000);
+        reconcile(&it.rig().appliance, &Scope::Everybody, Mode::Apply, &mut || true)
+            .unwrap()
+            .drift()
+    };
+    for (action, before, after) in [("submit", "verify", "review"), ("reset", "review", "verify")] {
+        lose(&it.world, &applicant, action);
+        assert_eq!((it.stage().as_str(), ask()), (before, 1), "{action}");
+        assert_eq!((it.stage().as_str(), ask()), (after, 0), "{action}");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn another(world: &World, kind: &str) -> (Broker, String, String) {
 }
 
 /// Plays customer or reviewer, and loses every webhook of it.
-fn lose(world: &World, applicant: &str, action: &str) {
+pub(crate) fn lose(world: &World, applicant: &str, action: &str) {
     world.rig.advance(1000);
     world.control("POST", "/traps", &json!({"tricks": ["lost"], "count": 99}));
     world.control("POST", &format!("/applicants/{applicant}/{action}"), &json!({}));
