@@ -111,6 +111,13 @@ fn a_wrong_value_is_refused_with_its_setting_its_source_and_what_is_accepted() {
         ("listen", "localhost", "an IP address and a port"),
         ("sumsub-url", "ftp://api", "https://host"),
         ("sumsub-url", "https://api/path", "https://host"),
+        ("sumsub-url", "https://api:", "https://host"),
+        ("sumsub-url", "https://api:0", "https://host"),
+        ("sumsub-url", "https://api:+443", "https://host"),
+        ("sumsub-url", "https://api:65536", "https://host"),
+        ("public-url", "https://[::1", "https://host"),
+        ("public-url", "https://[v1.a]", "https://host"),
+        ("public-url", "https://:443", "https://host"),
         ("session-ttl", "59", "60 to 86400"),
         ("import-mode", "steal", "reuse"),
         ("valid-days-business", "-1", "0 (for ever)"),
@@ -125,6 +132,28 @@ fn a_wrong_value_is_refused_with_its_setting_its_source_and_what_is_accepted() {
     }
     let error = load(&[], &[("COUNTERSIGN_SUMSUB_URL", "https://me:pass@api")]).unwrap_err();
     assert!(!error.to_string().contains("pass"), "{error}");
+}
+
+/// A browser names a page's origin in lower case and without the scheme's own port; any other
+/// spelling of the same address would make every button of the pages "another site".
+#[test]
+fn an_address_with_capitals_or_its_own_port_is_the_origin_that_a_browser_names() {
+    for (given, origin) in [
+        ("https://Verify.Example.com", "https://verify.example.com"),
+        ("https://verify.example.com:443/", "https://verify.example.com"),
+        ("HTTPS://VERIFY.example.com:0443", "https://verify.example.com"),
+        ("https://verify.example.com:80", "https://verify.example.com:80"),
+        ("https://verify.example.com:8443", "https://verify.example.com:8443"),
+        ("http://LocalHost:80", "http://localhost"),
+        ("http://127.0.0.1:443", "http://127.0.0.1:443"),
+        ("https://[2001:DB8:0:0:0:0:0:1]:443", "https://[2001:db8::1]"),
+        ("http://[0:0:0:0:0:0:0:1]:8080", "http://[::1]:8080"),
+    ] {
+        let config = load(&[("public-url", given)], &[]).unwrap();
+        assert_eq!(config.public_url.as_deref(), Some(origin), "{given}");
+    }
+    let config = load(&[("sumsub-url", "https://API.sumsub.com:443/")], &COMPLETE).unwrap();
+    assert_eq!(config.provider().unwrap().url, "https://api.sumsub.com");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
@@ -30,14 +30,40 @@ pub fn seconds(text: &str) -> Option<u32> {
     count.parse::<u32>().ok()?.checked_mul(seconds)
 }
 
-/// `http(s)://host[:port]`; a single slash at the end is taken off. No user, path or query: the
-/// client puts paths of its own behind it.
+/// `http(s)://host[:port]`, as a browser writes an origin (RFC 6454 section 6.1): in lower case,
+/// without the scheme's own port and without a slash at the end. What a browser says of itself is
+/// compared with it byte for byte. No user, path or query: the client puts paths of its own behind it.
 pub(super) fn base_url(text: &str) -> Option<String> {
-    let text = text.strip_suffix('/').unwrap_or(text);
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
-    let is_plain =
-        |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '-' | ':' | '[' | ']');
-    (rest.chars().all(is_plain) && !host(rest).is_empty()).then(|| text.to_owned())
+    let text = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();
+    let (scheme, authority) = text.split_once("://")?;
+    let own_port = match scheme {
+        "https" => 443,
+        "http" => 80,
+        _ => return None,
+    };
+    let (host, port) = host_and_port(authority)?;
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '-');
+    let host = match host.strip_prefix('[').and_then(|it| it.strip_suffix(']')) {
+        Some(address) => format!("[{}]", address.parse::<Ipv6Addr>().ok()?),
+        None if !host.is_empty() && host.chars().all(is_plain) => host.to_owned(),
+        None => return None,
+    };
+    Some(match port {
+        Some(port) if port != own_port => format!("{scheme}://{host}:{port}"),
+        Some(_) | None => format!("{scheme}://{host}"),
+    })
+}
+
+/// Cuts the port off, if there is one: 1 to 65535.
+fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => {
+            let is_number = port.bytes().all(|it| it.is_ascii_digit());
+            let port = port.parse().ok().filter(|it| is_number && *it > 0)?;
+            Some((host, Some(port)))
+        }
+        Some(_) | None => Some((authority, None)),
+    }
 }
 
 /// An address that customers open: encrypted, unless it is this machine.

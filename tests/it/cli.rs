@@ -649,6 +649,8 @@ fn an_operator_makes_lists_and_revokes_a_customers_link() {
     assert!(shell.run(&["link", "revoke", id]).ok().contains("is revoked"));
     assert!(!shell.run(&["link", "revoke", token]).refused(3).contains(token));
     assert!(shell.run(&["link", "list"]).ok().contains("revoked"));
+    let shouted = new(&["--public-url", "https://KYC.Example:443"]).ok();
+    assert!(shouted.starts_with("https://kyc.example/h/"), "{shouted}");
 }
 
 #[test]
