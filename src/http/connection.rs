@@ -167,7 +167,9 @@ impl Talk<'_> {
         let service = &self.crew.service;
         let request = &self.memory.request;
         catch_unwind(AssertUnwindSafe(|| (service.handle)(request))).unwrap_or_else(|_| {
-            tracing::error!(method = request.method, path = request.path(), "a request panicked");
+            // The target may hold a secret (a hand-off link is one): the panic's own message, which
+            // the process writes to stderr, says where it was.
+            tracing::error!(method = request.method, "a request panicked");
             (service.refuse)(Refusal::Panicked)
         })
     }

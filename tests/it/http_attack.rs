@@ -695,6 +695,40 @@ fn a_limit_on_descriptors_below_the_cap_is_told_before_it_is_reached() {
 
 // What a well-meant client relies on.
 
+/// A link's token stands in the path, and whoever has the token has the link.
+#[test]
+fn a_panic_leaves_no_path_in_the_log() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let written = Arc::clone(&log);
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::ERROR)
+        .with_ansi(false)
+        .with_writer(move || Shared(Arc::clone(&written)))
+        .init();
+    let rig = start_with(Limits::default(), |_| panic!("as asked"));
+    let mut client = rig.client();
+
+    client.send("PURGE /h/00secrettoken00/status?stage=sign HTTP/1.1\r\nHost: a\r\n\r\n");
+
+    assert_eq!(client.reply().status, 500);
+    let log = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("a request panicked") && log.contains("PURGE"), "{log}");
+    assert!(!log.contains("secrettoken") && !log.contains("stage=sign"), "{log}");
+}
+
+/// What the log of this process is written to.
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn a_panic_is_answered_and_the_connection_lives_on() {
     let rig = start(Limits::default());
