@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::page::{Page, Script, guards, has_receipt, plain};
 use super::verify::json;
 use super::{Visit, path};
+use crate::domain::handoff::Stage;
 use crate::domain::organization::Organization;
 use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
@@ -83,7 +84,7 @@ impl<'a> Receipt<'a> {
 pub(super) fn show(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
     let text = visit.text;
     let words = &text.receipt;
-    let Some(receipt) = Receipt::of(sitting) else { return none(visit) };
+    let Some(receipt) = Receipt::of(sitting) else { return none(visit, sitting) };
     let main = html! {
         h1 { (words.title) }
         p { (words.lead) }
@@ -144,17 +145,20 @@ fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
 
 /// For programs.
 pub(super) fn for_programs(visit: &Visit<'_>, sitting: &Sitting) -> Response {
-    Receipt::of(sitting).map_or_else(|| none(visit), |it| json(200, &it))
+    Receipt::of(sitting).map_or_else(|| none(visit, sitting), |it| json(200, &it))
 }
 
 /// The signed text, byte for byte.
 pub(super) fn letter(visit: &Visit<'_>, sitting: &Sitting) -> Response {
-    let Some(receipt) = Receipt::of(sitting) else { return none(visit) };
+    let Some(receipt) = Receipt::of(sitting) else { return none(visit, sitting) };
     let mut headers = vec![("Content-Type", "text/plain; charset=utf-8".to_owned())];
     headers.extend(guards());
     Response { status: 200, headers, body: receipt.text.as_bytes().to_vec() }
 }
 
-fn none(visit: &Visit<'_>) -> Response {
-    plain(visit.text, 404, &visit.text.receipt.none)
+fn none(visit: &Visit<'_>, sitting: &Sitting) -> Response {
+    match sitting.stage {
+        Stage::Revoked => plain(visit.text, 410, &visit.text.revoked),
+        _ => plain(visit.text, 404, &visit.text.receipt.none),
+    }
 }

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 
 use super::page::{Page, Script, ending, has_receipt, named, progress};
 use super::{Refusal, Visit, path};
+use crate::domain::handoff::Stage;
 use crate::domain::organization::OrganizationType;
 use crate::http::Response;
 use crate::usecase::handoff_links::LinkToken;
@@ -78,12 +79,13 @@ pub(super) fn sign(
     let entered = Entered::read(&visit.request.body);
     if !entered.is_complete() {
         let sitting = open_link(visit.appliance, token)?.ok_or(Refusal::Unknown)?;
-        return Ok(if sitting.authorization.signed_at.is_some() {
-            signed_before(visit, token, &sitting)
-        } else if sitting.stage == crate::domain::handoff::Stage::Sign {
-            form(visit, token, &sitting, &entered)
-        } else {
-            ending(visit, token, &sitting)
+        return Ok(match sitting.stage {
+            Stage::Sign => form(visit, token, &sitting, &entered),
+            Stage::Revoked | Stage::Withdrawn => ending(visit, token, &sitting),
+            _ if sitting.authorization.signed_at.is_some() => {
+                signed_before(visit, token, &sitting)
+            }
+            _ => ending(visit, token, &sitting),
         });
     }
     let signing = Signing {

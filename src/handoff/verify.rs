@@ -103,7 +103,7 @@ pub(super) fn access_token(visit: &Visit<'_>, token: &LinkToken) -> Result<Respo
                 Stage::Revoked | Stage::Withdrawn | Stage::Expired => 410,
                 _ => 409,
             };
-            let body = ClosedBody { object: "handoff_closed", stage: stage.as_str() };
+            let body = StageBody { object: "handoff_closed", stage: stage.as_str() };
             Ok(json(status, &body))
         }
         Resumed::Unknown => Err(Refusal::Unknown),
@@ -121,6 +121,12 @@ pub(super) fn status(visit: &Visit<'_>, token: &LinkToken) -> Result<Response, R
     let at_most = Duration::from_secs(if place.is_some() { wait_s } else { 0 });
     let known = if place.is_some() { given("stage").unwrap_or_default() } else { String::new() };
     let sitting = await_stage(visit.appliance, token, &known, at_most)?.ok_or(Refusal::Unknown)?;
+    if sitting.stage == Stage::Revoked {
+        return Ok(json(
+            200,
+            &StageBody { object: "handoff_status", stage: sitting.stage.as_str() },
+        ));
+    }
     Ok(json(
         200,
         &StatusBody {
@@ -141,8 +147,9 @@ struct TokenBody<'a> {
     expires_in_s: u32,
 }
 
+/// The stage, and nothing else about the customer.
 #[derive(Serialize)]
-struct ClosedBody {
+struct StageBody {
     object: &'static str,
     stage: &'static str,
 }

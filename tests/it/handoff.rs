@@ -309,6 +309,7 @@ fn a_revoked_link_does_nothing_and_a_new_one_does() {
     assert_eq!(page.status, 410);
     assert!(page.text.contains("This link was revoked") && !page.text.contains("Acme"));
     assert_eq!(it.loa()["status"], "PENDING");
+    tells_nothing(&it);
 
     let (granting, authorized) =
         (OrganizationId::new(&*it.customer), OrganizationId::new(&*it.broker.id));
@@ -317,6 +318,33 @@ fn a_revoked_link_does_nothing_and_a_new_one_does() {
     assert_eq!(link.id, it.link_id(), "the newest stands first");
     let path = url.strip_prefix(&it.rig().url).unwrap();
     assert_eq!(it.rig().call("GET", path, &[], b"").status, 200);
+}
+
+/// Whoever still has a revoked link is told that it is revoked, by every page of it.
+fn tells_nothing(it: &Sitting) {
+    let status = it.get("/status?stage=verify&wait=30");
+    assert_eq!(status.body, json!({"object": "handoff_status", "stage": "revoked"}));
+    for page in ["", "/receipt", "/receipt.json", "/letter.txt"] {
+        let answer = it.get(page);
+        assert_eq!(answer.status, 410, "{page}");
+        assert!(answer.text.contains("This link was revoked"), "{page}: {}", answer.text);
+    }
+    for form in ["", "name=", "name=Grace+Hopper&role=Director"] {
+        let answer = it.post("/sign", form);
+        assert_eq!(answer.status, 410, "{form}");
+        assert!(answer.text.contains("This link was revoked"), "{form}: {}", answer.text);
+    }
+}
+
+#[test]
+fn a_link_that_is_revoked_after_the_signature_tells_nothing_of_it() {
+    let it = Sitting::new("BUSINESS");
+    it.sign();
+
+    assert!(it.revoke_link());
+
+    tells_nothing(&it);
+    assert_eq!(it.loa()["status"], "ACTIVE", "the letter itself still counts");
 }
 
 #[test]
@@ -353,6 +381,9 @@ fn a_withdrawn_letter_cannot_be_signed_and_a_signed_one_keeps_its_receipt() {
     signed.sign();
     signed.revoke_loa();
     assert_eq!(signed.get("").status, 410);
+    let incomplete = signed.post("/sign", "name=");
+    assert_eq!(incomplete.status, 410);
+    assert!(incomplete.text.contains("The authorization was withdrawn"));
     let receipt = signed.get("/receipt.json");
     assert_eq!(receipt.text("/status"), "REVOKED");
     assert!(signed.get("/receipt").text.contains("Revoked at"));
