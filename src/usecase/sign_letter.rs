@@ -75,9 +75,9 @@ pub struct Signing {
 /// What became of it. The sitting is as it stands after.
 #[derive(Debug)]
 pub enum Signed {
-    /// The LOA is ACTIVE.
+    /// The LOA is ACTIVE by this form, also when it came a second time: nothing more was recorded.
     Now(Box<Sitting>),
-    /// It was ACTIVE already: nothing was recorded.
+    /// It was ACTIVE already by another one: nothing was recorded.
     Before(Box<Sitting>),
     /// The text is another one by now: nothing was recorded.
     TextChanged(Box<Sitting>),
@@ -111,7 +111,9 @@ pub fn sign_letter(
             return Ok(Signed::Closed(Box::new(before)));
         }
         if before.authorization.signed_at.is_some() {
-            return Ok(Signed::Before(Box::new(before)));
+            let again = is_recorded(&before, (&signer_name, &signer_role), &signing.fingerprint);
+            let before = Box::new(before);
+            return Ok(if again { Signed::Now(before) } else { Signed::Before(before) });
         }
         if before.stage != Stage::Sign {
             return Ok(Signed::Closed(Box::new(before)));
@@ -142,6 +144,17 @@ pub fn sign_letter(
         tx.record_authorization(before.authorization.id, &event, &note)?;
         let after = sitting(**tx, &handoff, &token, now)?.map(Box::new);
         Ok(after.map_or(Signed::Unknown, Signed::Now))
+    })
+}
+
+/// Whether the signature is this very form's: a double click, or an answer that was lost.
+fn is_recorded(sitting: &Sitting, (name, role): (&str, &str), fingerprint: &str) -> bool {
+    sitting.signature.as_ref().is_some_and(|it| {
+        it.signer_name == name
+            && it.signer_role == role
+            && it.evidence.as_ref().is_some_and(|evidence| {
+                evidence.link_id == sitting.link.id && hex(&evidence.text_sha256) == fingerprint
+            })
     })
 }
 

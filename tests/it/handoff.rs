@@ -393,23 +393,53 @@ fn a_withdrawn_letter_cannot_be_signed_and_a_signed_one_keeps_its_receipt() {
 fn a_letter_is_signed_once_whatever_the_tabs_do() {
     let it = Sitting::new("BUSINESS");
     let form = it.form();
-    let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let tabs: Vec<_> = (0..4).map(|_| scope.spawn(|| it.post("/sign", &form).status)).collect();
-        tabs.into_iter().map(|it| it.join().unwrap()).collect()
-    });
+    let forms = ["Ada", "Bea", "Cleo", "Dora"].map(|name| form.replace("Grace", name));
+    let statuses = post_at_once(&it, &forms);
 
     assert_eq!(statuses.iter().filter(|it| **it == 303).count(), 1, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|it| **it == 409).count(), 3, "{statuses:?}");
     let late = it.post("/sign", &form);
+    assert_eq!(late.status, 409);
     assert!(late.text.contains("signed already") && late.text.contains("/receipt"));
     let incomplete = it.post("/sign", "name=");
     assert!(incomplete.text.contains("signed already"));
-    let signed: i64 = it
-        .rig()
-        .database()
-        .query_row("SELECT count(*) FROM signature_evidence", [], |row| row.get(0))
-        .unwrap();
-    assert_eq!(signed, 1);
+    assert_eq!(signatures(&it), 1);
+}
+
+#[test]
+fn a_double_click_on_sign_goes_on_as_one_click_does() {
+    let it = Sitting::new("BUSINESS");
+    let form = it.form();
+
+    let statuses = post_at_once(&it, &[form.clone(), form.clone(), form.clone()]);
+
+    assert_eq!(statuses, [303, 303, 303]);
+    assert_eq!(signatures(&it), 1);
+    it.rig().advance(5 * DAY_MS);
+    assert_eq!(it.post("/sign", &form).status, 303, "an answer that was lost");
+    for (from, to) in [("Grace", "Bea"), ("Director", "Clerk"), ("letter=", "letter=0")] {
+        assert_eq!(it.post("/sign", &form.replace(from, to)).status, 409, "{to}");
+    }
+    let (granting, authorized) =
+        (OrganizationId::new(&*it.customer), OrganizationId::new(&*it.broker.id));
+    let (_, url) = issue_link(&it.rig().appliance, &granting, &authorized, operator()).unwrap();
+    let path = format!("{}/sign", url.strip_prefix(&it.rig().url).unwrap());
+    let other = it.rig().call("POST", &path, &[], form.as_bytes());
+    assert_eq!(other.status, 409, "another link is another signer");
+    assert_eq!(signatures(&it), 1);
+}
+
+fn post_at_once(it: &Sitting, forms: &[String]) -> Vec<u16> {
+    std::thread::scope(|scope| {
+        let tabs: Vec<_> =
+            forms.iter().map(|form| scope.spawn(move || it.post("/sign", form).status)).collect();
+        tabs.into_iter().map(|it| it.join().unwrap()).collect()
+    })
+}
+
+fn signatures(it: &Sitting) -> i64 {
+    let sql = "SELECT count(*) FROM signature_evidence";
+    it.rig().database().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 #[test]
