@@ -31,6 +31,10 @@ use crate::usecase::scheduled_backups::{BackupPlan, ScheduledBackups};
 /// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// For so many clients of the API that may wait, one browser may wait too: both hold a connection,
+/// and all of them together must leave some.
+const BROWSERS_SHARE: usize = 4;
+
 /// Prometheus needs one connection.
 const METRICS_CONNECTIONS_MAX: usize = 16;
 
@@ -133,6 +137,7 @@ pub(super) fn listen(
     let clock = Arc::clone(&appliance.clock);
     let page_settings = PageSettings {
         trusted_proxies: settings.trusted_proxies.clone(),
+        waits_max: settings.waits_max.div_ceil(BROWSERS_SHARE),
         ..PageSettings::default()
     };
     let pages = Pages::new(Arc::clone(&appliance), page_settings);

@@ -137,9 +137,9 @@ pub(super) static CONNECTIONS_PER_PEER_MAX: Setting = Setting::open(
 pub(super) static WAITS_MAX: Setting = Setting::open(
     "waits-max",
     Some("1024"),
-    "Clients that may wait for a change at once; keep it below connections-max",
+    "Clients that may wait for a change, and a quarter as many browsers on pages",
 )
-.accepts("0 to 65536");
+.accepts("0 to 65536; well below connections-max");
 pub(super) static REQUESTS_PER_SECOND: Setting = Setting::open(
     "requests-per-second",
     Some("100"),

@@ -129,6 +129,38 @@ test('a slow token does not send the customer back to the button', async () => {
   await finish(page);
 });
 
+test('a page that cannot wait for its status asks every 15 seconds, not every second', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page({ allowed: [410] });
+  await page.goto(customer.url);
+  await sign(page);
+  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  await page.clock.install();
+  let asked = 0;
+  // As the server answers when all its waits are taken.
+  await page.route('**/status?*', async (route) => {
+    asked += 1;
+    const url = new URL(route.request().url());
+    url.searchParams.set('wait', '0');
+    await route.fulfill({ response: await route.fetch({ url: String(url) }) });
+  });
+  await page.reload();
+  await until('the page has asked', () => asked === 1);
+  await page.waitForLoadState('networkidle');
+  await page.clock.runFor(10_000);
+  // Whatever the page asked until now has come through once this has.
+  await page.evaluate(() => fetch(window.location.href).then((it) => it.text()));
+  assert.equal(asked, 1);
+  await page.clock.runFor(6000);
+  await until('the page asks again', () => asked === 2);
+  // And what it is told then is told to the customer.
+  await demo.revokeLoa(customer.id);
+  await page.waitForLoadState('networkidle');
+  await page.clock.runFor(16_000);
+  await page.getByRole('heading', { name: 'The authorization was withdrawn' }).waitFor();
+  await finish(page);
+});
+
 test('a token that expires in the middle is replaced by the link', async () => {
   const customer = await demo.customer();
   const page = await browser.page();

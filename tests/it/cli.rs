@@ -699,6 +699,31 @@ fn serve_answers_until_sigterm_and_ends_with_success_also_when_nobody_reads_its_
 }
 
 #[test]
+fn waits_max_bounds_the_browsers_on_the_pages_too() {
+    let shell = Shell::new().with(&SECRETS).with(&SUMSUB);
+    let (broker, customer) = shell.parties();
+    let public = ["--public-url", "https://kyc.example"];
+    let parties = ["--granting", &customer, "--authorized", &broker];
+    let link = shell.run(&[&["link", "new"], &parties[..], &public].concat()).ok();
+    let path = link.trim().strip_prefix(public[1]).unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--waits-max", "0"];
+    let mut server = Resident::start(&shell, &[&serve[..], &public].concat());
+    let told = lines(server.0.stderr.take().unwrap(), 1).remove(0);
+    let address = told.split("http://").nth(1).unwrap().split(' ').next().unwrap();
+
+    // Fails where the wait that is asked for begins.
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let request = format!("GET {path}/status?stage=sign&wait=30 HTTP/1.1\r\nHost: a\r\n");
+    stream.write_all(format!("{request}Connection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+
+    assert!(answer.contains("\"stage\":\"sign\""), "{answer}");
+    assert_eq!(server.terminate(), 0);
+}
+
+#[test]
 fn the_simulator_prints_all_that_serve_needs() {
     let shell = Shell::new();
     let mut simulator =

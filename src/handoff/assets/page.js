@@ -2,6 +2,10 @@
 // server's word about the outcome. What the frame says is shown to nobody and believed by nobody.
 'use strict';
 (() => {
+  const AT_ONCE_MS = 2000;
+  const PAUSE_MS = 1000;
+  const PAUSE_LONG_MS = 15000;
+
   const print = document.querySelector('[data-print]');
   if (print) {
     print.hidden = false;
@@ -80,18 +84,24 @@
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-  // The server answers as soon as the stage is another one; a proxy may cut a long answer short.
+  // The server answers as soon as the stage is another one; a proxy may cut a long answer short. An
+  // unchanged answer at once means that nobody can wait there: asked again at once, the pages would
+  // run into their own limits.
   async function follow() {
     let failures = 0;
     for (;;) {
       try {
         const address = `${told.status}?stage=${stage}&wait=25`;
+        const asked = performance.now();
         const answer = await fetch(address, { cache: 'no-store' });
         if (answer.status === 404) return leave();
         if (!answer.ok) throw new Error('no status');
         failures = 0;
         const now = (await answer.json()).stage;
-        if (now === stage) { await pause(1000); continue; }
+        if (now === stage) {
+          await pause(performance.now() - asked < AT_ONCE_MS ? PAUSE_LONG_MS : PAUSE_MS);
+          continue;
+        }
         stage = now;
         // A session that begins turns "repeat" into "verify": that is the frame's own step.
         if (!isOpen || !(now in inFrame)) return leave();
