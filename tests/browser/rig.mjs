@@ -138,7 +138,7 @@ export class Browser {
     rmSync(this.profile, { recursive: true, force: true });
   }
 
-  /** A page of its own; `allowed` are the statuses of refusals that the test provokes. */
+  /** A page of its own; `allowed` are the refusals that the test provokes: a status, or a network error's name. */
   async page({ allowed = [], withoutScripts = false } = {}) {
     const context = withoutScripts
       ? await (this.plain ??= this.#plain())
@@ -148,7 +148,7 @@ export class Browser {
     page.requests = [];
     page.on('console', (message) => {
       const text = message.text();
-      const isAllowed = allowed.some((status) => text.includes(`status of ${status}`));
+      const isAllowed = allowed.some((it) => text.includes(typeof it === 'number' ? `status of ${it}` : it));
       if (message.type() === 'error' && !isAllowed) page.wrongs.push(`console: ${text}`);
     });
     page.on('pageerror', (error) => page.wrongs.push(`script: ${error.message}`));

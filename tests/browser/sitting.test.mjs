@@ -129,6 +129,76 @@ test('a slow token does not send the customer back to the button', async () => {
   await finish(page);
 });
 
+test('a frame that never loads is not announced as open, and can be tried again', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page();
+  await page.goto(customer.url);
+  await sign(page);
+  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  await page.clock.install();
+  await page.reload();
+  // As of a host that is down, or a blocker: the frame is there, and nothing speaks out of it.
+  await page.route('**/websdk/websdk.html*', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }));
+  await start(page);
+  await page.locator('#frame iframe').waitFor();
+  await page.clock.runFor(15_000);
+  await page.getByText('Opening the check…').waitFor();
+  assert.ok(!(await page.textContent('main')).includes('The check is open'));
+  await page.clock.runFor(6000);
+  await page.getByText('The check could not be loaded.').waitFor();
+  assert.equal(await page.locator('iframe').count(), 0);
+  assert.ok(await page.locator('#frame').isHidden());
+  await inspect(page, 'blocked');
+
+  await page.unroute('**/websdk/websdk.html*');
+  await start(page);
+  const frame = frameOf(page);
+  await frame.getByRole('heading', { name: 'Choose a document' }).waitFor();
+  await page.getByText('The check is open below.').waitFor();
+  // Once it has spoken, nothing takes it away from the customer.
+  await frame.getByRole('button', { name: 'Continue' }).click();
+  await page.clock.runFor(60_000);
+  await frame.getByRole('button', { name: 'Use a sample picture' }).waitFor();
+  await finish(page);
+});
+
+for (const [what, answer, allowed] of [
+  ['blocked', (route) => route.abort(), ['net::ERR_FAILED']],
+  ['emptied by a blocker', (route) => route.fulfill({ contentType: 'text/javascript', body: '' }), []],
+]) {
+  test(`a script that is ${what} is told, and the button works again`, async () => {
+    const customer = await demo.customer();
+    const page = await browser.page({ allowed });
+    await page.goto(customer.url);
+    await sign(page);
+    await page.route('**/sns-websdk-builder.js', answer);
+    await start(page);
+    await page.getByText('The check could not be loaded.').waitFor();
+    assert.equal(page.requests.filter((it) => it.endsWith('/access-token')).length, 0, 'no token is spent');
+
+    await page.unroute('**/sns-websdk-builder.js');
+    await start(page);
+    await frameOf(page).getByRole('heading', { name: 'Choose a document' }).waitFor();
+    await finish(page);
+  });
+}
+
+test('a token that is refused for the moment is told, and the button works again', async () => {
+  const customer = await demo.customer();
+  const page = await browser.page({ allowed: [503] });
+  await page.goto(customer.url);
+  await sign(page);
+  await page.route('**/access-token', (route) => route.fulfill({ status: 503, contentType: 'text/html', body: 'busy' }));
+  await start(page);
+  await page.getByText('The check cannot be opened at the moment.').waitFor();
+  assert.equal(await page.locator('iframe').count(), 0);
+
+  await page.unroute('**/access-token');
+  await start(page);
+  await frameOf(page).getByRole('heading', { name: 'Choose a document' }).waitFor();
+  await finish(page);
+});
+
 test('a page that cannot wait for its status asks every 15 seconds, not every second', async () => {
   const customer = await demo.customer();
   const page = await browser.page({ allowed: [410] });

@@ -5,6 +5,8 @@
   const AT_ONCE_MS = 2000;
   const PAUSE_MS = 1000;
   const PAUSE_LONG_MS = 15000;
+  // How long the frame may take to say its first word. Nothing is typed before it.
+  const SILENCE_MAX_MS = 20000;
 
   const print = document.querySelector('[data-print]');
   if (print) {
@@ -24,6 +26,10 @@
   let stage = told.stage;
   // From the press on: the token's session may change the stage before its answer is here.
   let isOpen = false;
+  // From the frame's first word on.
+  let isReady = false;
+  let sdk;
+  dark.addEventListener('change', () => sdk?.setTheme?.(dark.matches ? 'dark' : 'light'));
 
   const say = (text) => { if (live.textContent !== text) live.textContent = text; };
   const leave = () => window.location.replace(told.page);
@@ -43,43 +49,65 @@
     return new Promise((resolve, reject) => {
       const script = document.createElement('script');
       script.src = told.script;
-      script.addEventListener('load', resolve);
-      script.addEventListener('error', () => { script.remove(); reject(new Error('blocked')); });
+      const blocked = () => { script.remove(); reject(new Error('blocked')); };
+      // Some blockers answer with an empty script.
+      script.addEventListener('load', () => (window.snsWebSdk ? resolve() : blocked()));
+      script.addEventListener('error', blocked);
       document.head.append(script);
     });
+  }
+
+  // A frame that is blocked, or whose host is down, says nothing at all: no event tells of it.
+  function launch(token) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('silence')), SILENCE_MAX_MS);
+      sdk = window.snsWebSdk
+        .init(token, freshToken)
+        .withConf({ lang: told.lang, theme: dark.matches ? 'dark' : 'light' })
+        .withOptions({ addViewportTag: false, adaptIframeHeight: true })
+        .onMessage(() => { clearTimeout(timer); resolve(); })
+        .build();
+      frame.hidden = false;
+      sdk.launch(frame);
+      frame.querySelector('iframe')?.setAttribute('title', told.frame);
+    });
+  }
+
+  function close(why) {
+    sdk?.destroy();
+    sdk = undefined;
+    frame.replaceChildren();
+    frame.hidden = true;
+    isOpen = false;
+    say(why);
+    start.removeAttribute('aria-disabled');
   }
 
   async function open() {
     if (start.getAttribute('aria-disabled') === 'true') return;
     start.setAttribute('aria-disabled', 'true');
     say(told.opening);
+    let token;
     try {
       await loadScript();
     } catch {
-      say(told.blocked);
-      start.removeAttribute('aria-disabled');
-      return;
+      return close(told.blocked);
     }
     try {
       isOpen = true;
-      const token = await freshToken();
-      const sdk = window.snsWebSdk
-        .init(token, freshToken)
-        .withConf({ lang: told.lang, theme: dark.matches ? 'dark' : 'light' })
-        .withOptions({ addViewportTag: false, adaptIframeHeight: true })
-        .build();
-      sdk.launch(frame);
-      dark.addEventListener('change', () => sdk.setTheme?.(dark.matches ? 'dark' : 'light'));
-      frame.hidden = false;
-      frame.querySelector('iframe')?.setAttribute('title', told.frame);
-      document.getElementById('before').hidden = true;
-      say(told.opened);
-      frame.focus();
+      token = await freshToken();
     } catch {
-      isOpen = false;
-      say(told.trouble);
-      start.removeAttribute('aria-disabled');
+      return close(told.trouble);
     }
+    try {
+      await launch(token);
+    } catch {
+      return close(told.blocked);
+    }
+    isReady = true;
+    document.getElementById('before').hidden = true;
+    say(told.opened);
+    frame.focus();
   }
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -105,7 +133,7 @@
         stage = now;
         // A session that begins turns "repeat" into "verify": that is the frame's own step.
         if (!isOpen || !(now in inFrame)) return leave();
-        say(inFrame[now]);
+        if (isReady) say(inFrame[now]);
       } catch {
         failures += 1;
         await pause(Math.min(2000 * 2 ** failures, 30000));

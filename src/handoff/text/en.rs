@@ -57,7 +57,7 @@ pub(in crate::handoff) static ENGLISH: Text = Text {
         in_review: "Everything is handed in and being checked.",
         on_hold: "A person is looking at your case. This can take a business day.",
         trouble: "The check cannot be opened at the moment. Please try again in a minute.",
-        blocked: "The check could not be loaded. A content blocker may prevent it; allow this page, or use another browser.",
+        blocked: "The check could not be loaded. Please try again. If it happens again, a content blocker may prevent it: allow this page, or use another browser.",
     },
     receipt: ReceiptText {
         title: "Receipt of your signature",
