@@ -55,7 +55,8 @@ fn before(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Markup {
     let lead = match (sitting.stage, sitting.customer.kind) {
         (Stage::Repeat, _) => words.repeat,
         (Stage::Review, _) => words.review,
-        (Stage::Hold, _) => words.hold,
+        (Stage::Hold, OrganizationType::Business) => words.hold_business,
+        (Stage::Hold, OrganizationType::Individual) => words.hold_individual,
         (_, OrganizationType::Business) => words.lead_business,
         (_, OrganizationType::Individual) => words.lead_individual,
     };

@@ -23,6 +23,9 @@ test('a person signs the letter, is verified, and the LOA is effective', async (
   await inspect(page, 'verify-individual');
   assert.equal(page.requests.filter((it) => it.endsWith('/access-token')).length, 0, 'not before the button');
   assert.equal(page.requests.filter((it) => it.includes('sns-websdk')).length, 0);
+  // Whoever hears the page is told only by a region that was there before its first words.
+  assert.equal(await page.getByRole('status').count(), 1);
+  assert.equal(await page.getByRole('status').textContent(), '');
 
   await start(page);
   const frame = frameOf(page);

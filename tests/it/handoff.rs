@@ -704,6 +704,20 @@ fn a_company_waits_and_a_rejection_ends() {
 }
 
 #[test]
+fn a_person_on_hold_reads_nothing_of_a_company() {
+    for (kind, speaks_of_others) in [("INDIVIDUAL", false), ("BUSINESS", true)] {
+        let it = Sitting::new(kind);
+        it.sign();
+        it.rig().decide(&it.customer, Decision::Hold).unwrap();
+
+        let page = it.get("").text;
+
+        assert!(page.contains("needs a decision by a person"), "{page}");
+        assert_eq!(page.contains("other people of the company"), speaks_of_others, "{kind}");
+    }
+}
+
+#[test]
 fn a_rejected_customer_signs_nothing() {
     let it = Sitting::new("INDIVIDUAL");
     let form = it.form();
