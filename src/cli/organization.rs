@@ -216,6 +216,9 @@ fn metadata_of(text: &str) -> Result<String, CliError> {
 fn bad_name() -> CliError {
     CliError::new(
         Exit::Usage,
-        format!("--name must have 1 to {NAME_CHARACTERS_MAX} characters and no control characters"),
+        format!(
+            "--name must have 1 to {NAME_CHARACTERS_MAX} characters, a letter or a digit among them, \
+             and no control or invisible characters: type it instead of pasting it"
+        ),
     )
 }

@@ -74,7 +74,7 @@ pub struct Organization {
     pub created_at: Timestamp,
 }
 
-/// An organization's name: 1 to 200 characters after trimming, without control characters.
+/// An organization's name: 1 to 200 characters after trimming, and [`is_legible`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -85,9 +85,7 @@ impl Name {
     /// Trims and checks a name.
     pub fn parse(text: &str) -> Option<Self> {
         let trimmed = text.trim();
-        let fits = !trimmed.is_empty()
-            && trimmed.chars().count() <= NAME_CHARACTERS_MAX
-            && !trimmed.chars().any(char::is_control);
+        let fits = trimmed.chars().count() <= NAME_CHARACTERS_MAX && is_legible(trimmed);
         fits.then(|| Self(trimmed.to_owned()))
     }
 
@@ -95,6 +93,22 @@ impl Name {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether whoever reads a text sees somebody named, in the order of its characters: there is a letter
+/// or a digit, and none of those characters that are used to hide something or to turn it around. A
+/// letter that is signed is read by people, and its SHA-256 covers what they did not see as well.
+pub fn is_legible(text: &str) -> bool {
+    text.chars().any(char::is_alphanumeric) && !text.chars().any(is_unseen)
+}
+
+/// Control characters; zero-width and bidirectional formatting characters (Unicode Standard Annex 9,
+/// section 2); line and paragraph separators; and the letters that are blank (Hangul fillers).
+fn is_unseen(it: char) -> bool {
+    it.is_control()
+        || matches!(it, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(it, '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(it, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
 }
 
 #[cfg(test)]
@@ -107,6 +121,24 @@ mod tests {
         assert!(Name::parse(&"é".repeat(200)).is_some());
         for refused in ["", "   ", "a\u{0}b", "a\nb", &"x".repeat(201)] {
             assert!(Name::parse(refused).is_none(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_seen_whole_and_in_its_order() {
+        for written in ["Zoë O'Neill-Núñez", "李小龙", "محمد", "Владимир", "3M", "Ĳ"]
+        {
+            assert!(Name::parse(written).is_some(), "{written:?}");
+        }
+        for unseen in [
+            "\u{200b}", "\u{200f}", "\u{2028}", "\u{202a}", "\u{202e}", "\u{2060}", "\u{2069}",
+            "\u{feff}", "\u{61c}", "\u{3164}",
+        ] {
+            assert!(Name::parse(unseen).is_none(), "{unseen:?}");
+            assert!(Name::parse(&format!("Acme{unseen}Ltd.")).is_none(), "{unseen:?}");
+        }
+        for marks in ["-", "...", "?!", "\u{2800}", "\u{301}"] {
+            assert!(Name::parse(marks).is_none(), "{marks:?}");
         }
     }
 }

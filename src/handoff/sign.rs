@@ -82,9 +82,7 @@ pub(super) fn sign(
         return Ok(match sitting.stage {
             Stage::Sign => form(visit, token, &sitting, &entered),
             Stage::Revoked | Stage::Withdrawn => ending(visit, token, &sitting),
-            _ if sitting.authorization.signed_at.is_some() => {
-                signed_before(visit, token, &sitting)
-            }
+            _ if sitting.authorization.signed_at.is_some() => signed_before(visit, token, &sitting),
             _ => ending(visit, token, &sitting),
         });
     }
@@ -203,9 +201,12 @@ fn alert(visit: &Visit<'_>, entered: &Entered) -> Markup {
 /// The fields that are wrong, with what is wrong.
 fn wrongs(visit: &Visit<'_>, entered: &Entered) -> Vec<(&'static str, &'static str)> {
     let words = &visit.text.sign;
+    let wrong = |text: &str, missing, illegible| if text.is_empty() { missing } else { illegible };
+    let name = wrong(&entered.name, words.name_missing, words.name_illegible);
+    let role = wrong(&entered.role, words.role_missing, words.role_illegible);
     [
-        ("name", words.name_missing, is_signable(&entered.name)),
-        ("role", words.role_missing, is_signable(&entered.role)),
+        ("name", name, is_signable(&entered.name)),
+        ("role", role, is_signable(&entered.role)),
         ("consent", words.consent_missing, entered.agrees),
     ]
     .into_iter()

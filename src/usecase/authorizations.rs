@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::authorization::{Authorization, AuthorizationStatus};
-use crate::domain::organization::OrganizationId;
+use crate::domain::organization::{OrganizationId, is_legible};
 use crate::domain::timestamp::Timestamp;
 use crate::store::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent};
 use crate::usecase::decide::checked_reason;
@@ -177,11 +177,11 @@ fn note(by: &By, now: Timestamp) -> AuthorizationNote {
 /// A word of a signature's evidence, trimmed and within its bounds.
 pub(super) fn evidence(what: &str, text: &str) -> Result<String, Failure> {
     let text = text.trim();
-    let fits = (1..=EVIDENCE_CHARACTERS_MAX).contains(&text.chars().count())
-        && !text.chars().any(char::is_control);
+    let fits = text.chars().count() <= EVIDENCE_CHARACTERS_MAX && is_legible(text);
     fits.then(|| text.to_owned()).ok_or_else(|| {
         Failure::Invalid(format!(
-            "the {what} has 1 to {EVIDENCE_CHARACTERS_MAX} characters and no control characters"
+            "the {what} has 1 to {EVIDENCE_CHARACTERS_MAX} characters, a letter or a digit among \
+             them, and no control or invisible characters: type it instead of pasting it"
         ))
     })
 }

@@ -492,6 +492,36 @@ fn an_incomplete_form_comes_back_with_what_is_missing() {
 }
 
 #[test]
+fn nobody_signs_with_a_name_that_cannot_be_seen() {
+    let it = Sitting::new("BUSINESS");
+    let whole = it.form();
+    for unseen in [
+        "%E2%80%8B",                          // U+200B, zero width space
+        "%E2%81%A0%EF%BB%BF",                 // U+2060, U+FEFF
+        "%E3%85%A4",                          // U+3164, a letter that is blank
+        "---",                                // nothing of a name
+        "Grace%E2%80%AErotceriD",             // U+202E, reads backwards from there
+        "Grace%E2%81%A6Hopper",               // U+2066
+        "Grace%E2%80%A8Director%20of%20Acme", // U+2028, another line
+    ] {
+        for (from, field) in [("Grace+Hopper", "name"), ("Director", "role")] {
+            let answer = it.post("/sign", &whole.replace(from, unseen));
+
+            assert_eq!(answer.status, 422, "{field} {unseen}");
+            let told = between(&answer.text, &format!("href=\"#{field}\">"), "</a>");
+            assert!(told.starts_with("Type your") && told.contains("cannot be seen"), "{told}");
+        }
+    }
+    assert_eq!(it.loa()["status"], "PENDING");
+    let body = json!({"name": "Acme \u{202e}.dtL", "type": "BUSINESS"});
+    let refused = it.rig().post("/v1/organizations", &it.broker.key, None, &body);
+    assert_eq!(refused.status, 400, "a letter would read differently");
+
+    let written = whole.replace("Grace+Hopper", "%E6%9D%8E%E5%B0%8F%E9%BE%99");
+    assert_eq!(it.post("/sign", &written).status, 303);
+}
+
+#[test]
 fn a_name_is_only_ever_text() {
     let world = World::with(kind(), setup());
     let broker = world.rig.broker();

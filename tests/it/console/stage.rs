@@ -24,7 +24,8 @@ pub(crate) fn set(rig: &Rig) {
     organization(rig, ACME, "Acme Trading Co.", business, Some(BROKER));
     organization(rig, BOLT, "Bolt Freight 日本 GmbH", business, Some(BROKER));
     organization(rig, ZOE, "Zoë Ångström", person, Some(BROKER));
-    organization(rig, JO, "Jo \u{202e}Doe", person, Some(BROKER));
+    // A formatting character that a name may hold, and that a terminal must not be sent.
+    organization(rig, JO, "Jo \u{206a}Doe", person, Some(BROKER));
     organization(rig, MIA, "Mia Lapsed", person, Some(BROKER));
     endpoint(rig);
     for customer in [ACME, BOLT, MIA] {
