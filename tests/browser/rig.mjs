@@ -182,6 +182,8 @@ export async function inspect(page, name) {
     await page.emulateMedia({ colorScheme: scheme });
     for (const frame of page.frames()) {
       if (frame.isDetached() || frame.url() === 'about:blank') continue;
+      // A frame of Sumsub's is told of the scheme by a message.
+      await until(`the frame is ${scheme}`, () => frame.evaluate((it) => [undefined, it].includes(document.documentElement.dataset.theme), scheme));
       await frame.evaluate(axeSource);
       const found = await frame.evaluate(async () => {
         const { violations } = await globalThis.axe.run(document, {

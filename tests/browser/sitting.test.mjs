@@ -376,6 +376,8 @@ test('everything up to the frame is done with the keyboard alone', async () => {
   await press('Tab');
   await press('Enter');
   await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  // It is there once the script has run.
+  await page.locator('#start').waitFor();
   await press('Tab', 2);
   assert.equal(await page.evaluate(() => document.activeElement.id), 'start');
   await press('Enter');

@@ -1,6 +1,7 @@
 //! Waiting instead of polling: `Prefer: wait=N` with an entity tag.
 
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -24,10 +25,17 @@ fn setting(rig: &Rig) -> (Broker, String, String) {
     (broker, customer, tag)
 }
 
-fn wait_until_waiting(rig: &Rig, waiters: usize) {
-    while rig.appliance.store.changes().waiters() < waiters {
-        std::thread::yield_now();
+/// Fails after half a minute.
+pub(crate) fn wait_until_waiting(rig: &Rig, waiters: usize) {
+    // Ten milliseconds, by a channel on which nothing comes.
+    let (_sender, never) = channel::<()>();
+    for _ in 0..3000 {
+        if rig.appliance.store.changes().waiters() >= waiters {
+            return;
+        }
+        assert!(never.recv_timeout(Duration::from_millis(10)).is_err());
     }
+    panic!("nobody waits");
 }
 
 #[test]
