@@ -349,8 +349,22 @@ pub struct State {
     pub busy: Option<Busy>,
     /// Acts under way that nobody waits for any more: number and name.
     pub given_up: Vec<(u64, &'static str)>,
+    /// What is being read.
+    pub unanswered: Vec<Unanswered>,
     /// The last number given to a question or an act.
     pub ticket: u64,
+}
+
+/// A place that is being read. It is not asked for once more meanwhile, however often somebody
+/// writes: whoever asks faster than the register answers never sees an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The question's number.
+    pub ticket: u64,
+    /// What is read.
+    pub place: Place,
+    /// Whether it is to be read again as soon as it is answered.
+    pub is_stale: bool,
 }
 
 /// What has to be read.
@@ -401,6 +415,24 @@ pub enum Ask {
     Delivery(i64),
     /// One webhook of ours.
     Sent(Sent),
+}
+
+impl Ask {
+    /// The place that the answer is for.
+    fn place(&self) -> Place {
+        match self {
+            Self::Organizations { .. } => Place::List(View::Organizations),
+            Self::Queue { .. } => Place::List(View::Queue),
+            Self::Authorizations { .. } => Place::List(View::Authorizations),
+            Self::Inbox { .. } => Place::List(View::Inbox),
+            Self::Outgoing { .. } => Place::List(View::Outgoing),
+            Self::Activity => Place::List(View::Activity),
+            Self::System => Place::List(View::System),
+            Self::Organization(id) => Place::Organization(id.clone()),
+            Self::Delivery(id) => Place::Delivery(*id),
+            Self::Sent(sent) => Place::Outgoing(sent.clone()),
+        }
+    }
 }
 
 /// What a page of organizations is for.
@@ -570,6 +602,7 @@ impl State {
             place_trouble: None,
             busy: None,
             given_up: Vec::new(),
+            unanswered: Vec::new(),
             ticket: 0,
             start,
         }
@@ -578,7 +611,7 @@ impl State {
     /// What has to be read for the first screen.
     pub fn begin(&mut self) -> Vec<Command> {
         let mut commands = self.load_organizations(Anchor::Start, Aim::Jump);
-        commands.push(self.load(Ask::System));
+        commands.extend(self.load(Ask::System));
         commands
     }
 
@@ -635,17 +668,30 @@ impl State {
         self.ticket
     }
 
-    fn load(&mut self, ask: Ask) -> Command {
+    /// Reads, unless the same is being read: then it is read again when that is answered.
+    fn load(&mut self, ask: Ask) -> Option<Command> {
+        let place = ask.place();
+        if let Some(under_way) = self.unanswered.iter_mut().find(|it| it.place == place) {
+            under_way.is_stale = true;
+            return None;
+        }
         if ask == Ask::System {
             self.overview_asked_at = self.now();
             self.overview_is_stale = false;
         }
-        Command::Load(self.next_ticket(), ask)
+        let ticket = self.next_ticket();
+        self.unanswered.push(Unanswered { ticket, place, is_stale: false });
+        Some(Command::Load(ticket, ask))
     }
 
     /// Reads the place one is at.
     fn load_place(&mut self) -> Vec<Command> {
         let ask = match self.place() {
+            // Its answer may be a jump, which is not to be lost; the tick reads again after it.
+            Place::List(View::Organizations) if self.window.ticket.is_some() => {
+                self.window.is_stale = true;
+                return Vec::new();
+            }
             Place::List(View::Organizations) if !self.organizations.is_loaded => {
                 return self.load_organizations(Anchor::Start, Aim::Jump);
             }
@@ -658,7 +704,7 @@ impl State {
             Place::Delivery(id) => Ask::Delivery(id),
             Place::Outgoing(sent) => Ask::Sent(sent),
         };
-        let mut commands = vec![self.load(ask)];
+        let mut commands: Vec<Command> = self.load(ask).into_iter().collect();
         commands.extend(self.probe_if_due());
         commands
     }
@@ -724,13 +770,13 @@ impl State {
         let is_due = |at: Timestamp| now.as_ms().saturating_sub(at.as_ms()) >= SLOW_AGAIN_MS;
         let is_quick = self.overview_took_ms < QUICK_COUNT_MS;
         if self.overview_is_stale && (is_quick || is_due(self.overview_asked_at)) {
-            commands.push(self.load(Ask::System));
+            commands.extend(self.load(Ask::System));
         }
         let is_here = self.place() == Place::List(View::Organizations);
         // A search that took long is not begun anew at every commit of the server.
         let is_again = self.window.took_ms < SLOW_SEARCH_MS || is_due(self.window.asked_at);
         if is_here && self.window.is_stale && is_again && self.window.ticket.is_none() {
-            commands.extend(self.load_organizations_again());
+            commands.extend(self.load_place());
         }
         commands
     }
@@ -743,7 +789,7 @@ impl State {
         match self.place() {
             Place::List(View::System) => {}
             // The tick does it, in its own time.
-            Place::List(View::Organizations) if self.filter(View::Organizations).is_some() => {}
+            Place::List(View::Organizations) if self.is_search() => {}
             Place::List(_) | Place::Organization(_) | Place::Delivery(_) | Place::Outgoing(_) => {
                 commands.extend(self.load_place());
             }

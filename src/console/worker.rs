@@ -3,12 +3,13 @@
 //! ```text
 //!   read    pages, one organization, one delivery      a few milliseconds
 //!   slow    searches and counts over every row         ends when a newer search is wanted
+//!   preview what a dialog's act would take away
 //!   act     what changes something                     may wait for Sumsub; a thread for each
 //!   probe   whether Sumsub answers
 //!   watch   whether somebody has written               looks four times a second
 //! ```
-//! Each lane is a thread of its own, so that a dead provider delays no page and a search delays no
-//! act; nor does an act that hangs and is no longer waited for delay the next. A panic in a lane
+//! Each lane is a thread of its own, so that a dead provider delays no page, a search delays no act and
+//! a list no dialog; nor does an act that hangs and is no longer waited for delay the next. A panic in a lane
 //! becomes an answer; the console lives on.
 
 use std::io;
@@ -55,6 +56,7 @@ const REASON: &str = "at the console";
 pub struct Worker {
     read: Sender<Command>,
     slow: Sender<Command>,
+    preview: Sender<Command>,
     probe: Sender<Command>,
     acting: Lane,
     wanted: Arc<AtomicU64>,
@@ -94,25 +96,28 @@ impl Worker {
                 .map(|_detached| sender)
         };
         let (watch, stop) = channel();
-        let (read, slow, probe) = (start("read")?, start("slow")?, start("probe")?);
+        let (read, slow) = (start("read")?, start("slow")?);
+        let (preview, probe) = (start("preview")?, start("probe")?);
         let (acting, watching) = (lane.clone(), lane);
         thread::Builder::new()
             .name("console-watch".to_owned())
             .spawn(move || watching.watch(&stop))?;
-        Ok(Self { read, slow, probe, acting, wanted, _watch: watch })
+        Ok(Self { read, slow, preview, probe, acting, wanted, _watch: watch })
     }
 
     /// Hands a command to its lane. [`Command::Copy`] and [`Command::Quit`] are not for a lane.
     pub fn send(&self, command: Command) {
         let lane = match &command {
-            Command::Load(ticket, Ask::Organizations { filter, .. }) => {
+            Command::Load(ticket, Ask::Organizations { listing, filter, .. }) => {
                 self.wanted.store(*ticket, Ordering::Release);
-                if filter.is_some() { &self.slow } else { &self.read }
+                let is_search = filter.is_some() || !listing.is_indexed();
+                if is_search { &self.slow } else { &self.read }
             }
             Command::Load(_, Ask::System) => &self.slow,
             // It asks Sumsub, which may hang.
             Command::Preview(_, Action::Reread, _) => return self.act(command),
-            Command::Load(..) | Command::Preview(..) => &self.read,
+            Command::Preview(..) => &self.preview,
+            Command::Load(..) => &self.read,
             Command::Act(..) | Command::Rehearse(_) => return self.act(command),
             Command::Probe => &self.probe,
             Command::Copy(_) | Command::Quit => return,
@@ -179,8 +184,10 @@ impl Lane {
         Ok(match ask {
             Ask::Organizations { listing, filter, anchor, limit, .. } => {
                 let page = match filter {
-                    None => organizations(&self.appliance, *listing, anchor, *limit, None)?,
-                    Some(filter) => self.search(ticket, *listing, filter, (anchor, *limit))?,
+                    None if listing.is_indexed() => {
+                        organizations(&self.appliance, *listing, anchor, *limit, None)?
+                    }
+                    filter => self.search(ticket, *listing, filter.as_ref(), (anchor, *limit))?,
                 };
                 Answer::Organizations(page)
             }
@@ -212,14 +219,15 @@ impl Lane {
         &self,
         ticket: u64,
         listing: Listing,
-        filter: &Filter,
+        filter: Option<&Filter>,
         (anchor, limit): (&Anchor, u32),
     ) -> Result<Option<OrganizationPage>, Failure> {
-        let mut sieve = filter.sieve();
-        let is_fuzzy = matches!(filter, Filter::Fuzzy(_));
+        let mut sieve = filter.map(Filter::sieve);
+        let is_fuzzy = matches!(filter, Some(Filter::Fuzzy(_)));
         let mut best: Vec<(u32, OrganizationRow)> = Vec::new();
         let mut keeps = |row: &OrganizationRow| {
-            let score = sieve.score(&[row.name.as_str(), row.id.as_str()]);
+            let texts = [row.name.as_str(), row.id.as_str()];
+            let score = sieve.as_mut().map_or(Some(0), |it| it.score(&texts));
             match score {
                 Some(score) if is_fuzzy => {
                     remember(&mut best, score, row);

@@ -51,6 +51,13 @@ pub struct Listing {
     pub status: Option<Status>,
 }
 
+impl Listing {
+    /// Whether an index leads to a page; else every row before it is looked at.
+    pub fn is_indexed(&self) -> bool {
+        self.status.is_none() || self.order == OrganizationOrder::Created
+    }
+}
+
 /// A page of organizations, in the order of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganizationPage {

@@ -153,7 +153,7 @@ impl State {
     }
 
     /// The lists that are read from their beginning are read a page further.
-    fn more_near_end(&mut self) -> Vec<Command> {
+    pub(super) fn more_near_end(&mut self) -> Vec<Command> {
         let (loaded, below, goes_on) = match self.place() {
             Place::List(View::Queue) => near_end(&self.queue),
             Place::List(View::Authorizations) => near_end(&self.authorizations),
@@ -177,7 +177,7 @@ impl State {
             View::Outgoing => Ask::Outgoing { limit },
             View::Organizations | View::Activity | View::System => return Vec::new(),
         };
-        vec![self.load(ask)]
+        self.load(ask).into_iter().collect()
     }
 
     fn jump(&mut self, end: &Anchor) -> Vec<Command> {

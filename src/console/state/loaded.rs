@@ -56,12 +56,35 @@ impl State {
             let asked_at = self.window.asked_at.as_ms();
             self.window.took_ms = self.now().as_ms().saturating_sub(asked_at);
         }
-        match answer {
+        let mut commands = match answer {
             Ok(answer) => self.take(ask, answer),
             Err(why) => {
                 self.not_loaded(ask, &why);
                 Vec::new()
             }
+        };
+        commands.extend(self.read_again(ticket));
+        commands
+    }
+
+    /// What was to be read while the question of this number was under way.
+    fn read_again(&mut self, ticket: u64) -> Vec<Command> {
+        let Some(at) = self.unanswered.iter().position(|it| it.ticket == ticket) else {
+            return Vec::new();
+        };
+        let answered = self.unanswered.swap_remove(at);
+        match answered.place {
+            _ if !answered.is_stale => Vec::new(),
+            // The tick does it, in its own time.
+            Place::List(View::System) => {
+                self.overview_is_stale = true;
+                Vec::new()
+            }
+            place if place == self.place() => {
+                let more = self.more_near_end();
+                if more.is_empty() { self.load_place() } else { more }
+            }
+            _ => Vec::new(),
         }
     }
 

@@ -63,6 +63,11 @@ impl State {
         }
     }
 
+    /// Whether the page is found only by a look at row after row.
+    pub fn is_search(&self) -> bool {
+        self.filter(View::Organizations).is_some() || !self.listing.is_indexed()
+    }
+
     pub(super) fn load_organizations_again(&mut self) -> Vec<Command> {
         let ask = self.ask_organizations_again();
         vec![self.ask_organizations(ask)]

@@ -239,6 +239,10 @@ fn status_line(state: &State) -> (String, Style) {
             (format!("/{filter}   … looked at {looked_at}"), theme.careful())
         }
         Some(filter) => (format!("/{filter}   Esc ends the filter"), theme.accent()),
+        None if is_searching && is_list && state.is_search() => {
+            let looked_at = thousands(state.window.searched);
+            (format!("… looked at {looked_at}"), theme.careful())
+        }
         None => (String::new(), theme.text()),
     }
 }

@@ -130,6 +130,9 @@ fn empty(state: &State) -> Vec<String> {
             "Esc ends the filter. / changes it: ~text is fuzzy, !text shows the others.".to_owned(),
         ];
     }
+    if state.is_search() && state.window.ticket.is_some() {
+        return vec!["Searching …".to_owned()];
+    }
     if let Some(status) = state.listing.status {
         return vec![
             format!("No organization is {}.", status.as_str()),

@@ -5,6 +5,7 @@ mod day;
 mod desk;
 mod fuzz;
 mod pictures;
+mod reading;
 mod screens;
 mod stage;
 mod terminal;

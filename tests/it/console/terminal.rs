@@ -242,7 +242,7 @@ fn no_color_and_a_dumb_terminal_see_no_colour_and_still_the_selection() {
 }
 
 /// An appliance on a rig's register, with a clock of its own.
-fn another(rig: &Rig, clock: Clock) -> Appliance {
+pub(super) fn another(rig: &Rig, clock: Clock) -> Appliance {
     let path = rig.directory.file("register.db");
     let environment = rig.appliance.rules.environment;
     let account = Account {
