@@ -134,6 +134,12 @@ pub struct Dialog {
     pub focus: usize,
     /// The consequences.
     pub preview: Preview,
+    /// The question about them that is under way: only its answer counts.
+    pub question: Option<u64>,
+    /// When they were asked for.
+    pub asked_at: Timestamp,
+    /// Whether somebody has written since.
+    pub is_outdated: bool,
     /// Its number; another one after every change of what it says.
     pub ticket: u64,
     /// What has been seen of it.
@@ -147,7 +153,7 @@ const REASON: &str = "Reason";
 
 impl Dialog {
     /// The dialog of an action.
-    pub fn new(action: Action, about: About, ticket: u64, today: Timestamp) -> Self {
+    pub fn new(action: Action, about: About, ticket: u64, now: Timestamp) -> Self {
         let text = |label| field(label, Kind::Text, "");
         let fields = match action {
             Action::Create => vec![
@@ -167,7 +173,7 @@ impl Dialog {
                 text("Signer's role"),
                 field("How", Kind::Text, "paper"),
                 text("Where the document is kept"),
-                field("Signed on", Kind::Text, today.to_string().split('T').next().unwrap_or("")),
+                field("Signed on", Kind::Text, now.to_string().split('T').next().unwrap_or("")),
             ],
             Action::Start
             | Action::Reread
@@ -190,8 +196,19 @@ impl Dialog {
             | Action::Rehearse
             | Action::Resend => Preview::Harmless,
         };
-        let sight = Sight::Unseen;
-        Self { action, about, fields, focus: 0, preview, ticket, sight, trouble: None }
+        Self {
+            action,
+            about,
+            fields,
+            focus: 0,
+            preview,
+            question: None,
+            asked_at: now,
+            is_outdated: false,
+            ticket,
+            sight: Sight::Unseen,
+            trouble: None,
+        }
     }
 
     /// What the dialog is called.

@@ -453,7 +453,7 @@ pub enum Command {
     Load(u64, Ask),
     /// Do.
     Act(u64, Act),
-    /// Find out what the dialog of this number would take away.
+    /// Find out what an act would take away: the answer bears this number.
     Preview(u64, Action, crate::console::dialog::About),
     /// Tell what a replay would do.
     Rehearse(i64),
@@ -512,7 +512,7 @@ pub enum Message {
     Searched(u64, u64),
     /// An act has ended.
     Acted(u64, Result<Done, String>),
-    /// What the dialog of this number would take away.
+    /// What an act would take away, in answer to the question of this number.
     Previewed(u64, Result<Consequences, String>),
     /// What a replay of this delivery would do.
     Rehearsed(i64, Result<String, String>),
@@ -547,10 +547,7 @@ pub fn update(state: &mut State, message: Message) -> Vec<Command> {
             Vec::new()
         }
         Message::Acted(ticket, result) => state.acted(ticket, result),
-        Message::Previewed(ticket, result) => {
-            state.previewed(ticket, result);
-            Vec::new()
-        }
+        Message::Previewed(question, result) => state.previewed(question, result),
         Message::Rehearsed(id, result) => {
             if state.place() == Place::Delivery(id) {
                 state.rehearsal = Some(result);
@@ -767,6 +764,7 @@ impl State {
             self.say(Tone::Plain, "locked again: press u to unlock");
         }
         let mut commands: Vec<Command> = self.probe_if_due().into_iter().collect();
+        commands.extend(self.preview_if_due());
         let is_due = |at: Timestamp| now.as_ms().saturating_sub(at.as_ms()) >= SLOW_AGAIN_MS;
         let is_quick = self.overview_took_ms < QUICK_COUNT_MS;
         if self.overview_is_stale && (is_quick || is_due(self.overview_asked_at)) {

@@ -10,6 +10,9 @@ use crate::domain::verification::{Event, State as VerificationState, Step, step}
 use crate::store::{AuthorizationRow, OutgoingRow};
 use crate::usecase::decide::Decision;
 
+/// How often Sumsub is asked anew, while others write, what a re-read would take away.
+const REREAD_AGAIN_MS: i64 = 5_000;
+
 /// The organization that an action would be about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
@@ -255,25 +258,41 @@ impl State {
         }
         let ticket = self.next_ticket();
         let dialog = Dialog::new(action, about, ticket, self.now());
-        let commands = match dialog.preview {
-            Preview::Pending => vec![Command::Preview(ticket, action, dialog.about.clone())],
-            Preview::Harmless | Preview::Known(_) | Preview::Failed(_) => Vec::new(),
-        };
         self.overlay = Overlay::Dialog(Box::new(dialog));
-        commands
+        self.preview().into_iter().collect()
+    }
+
+    /// Asks what the open dialog would take away. An earlier question's answer no longer counts.
+    pub(super) fn preview(&mut self) -> Option<Command> {
+        let (question, now) = (self.next_ticket(), self.now());
+        let Overlay::Dialog(dialog) = &mut self.overlay else { return None };
+        if dialog.preview == Preview::Harmless {
+            return None;
+        }
+        dialog.question = Some(question);
+        dialog.asked_at = now;
+        dialog.is_outdated = false;
+        Some(Command::Preview(question, dialog.action, dialog.about.clone()))
     }
 
     /// Somebody has written while a dialog stands open: what it would take away may be another.
-    pub(super) fn preview_again(&self) -> Option<Command> {
-        let Overlay::Dialog(dialog) = &self.overlay else { return None };
-        match dialog.preview {
-            // Sumsub is not asked anew at every commit of the server.
-            _ if dialog.action == Action::Reread => None,
-            Preview::Known(_) | Preview::Failed(_) => {
-                Some(Command::Preview(dialog.ticket, dialog.action, dialog.about.clone()))
-            }
-            Preview::Harmless | Preview::Pending => None,
+    pub(super) fn preview_again(&mut self) -> Option<Command> {
+        if let Overlay::Dialog(dialog) = &mut self.overlay {
+            dialog.is_outdated = true;
         }
+        self.preview_if_due()
+    }
+
+    /// Asks again if somebody has written, one question at a time.
+    pub(super) fn preview_if_due(&mut self) -> Option<Command> {
+        let now = self.now();
+        let Overlay::Dialog(dialog) = &self.overlay else { return None };
+        let waited_ms = now.as_ms().saturating_sub(dialog.asked_at.as_ms());
+        let is_due = dialog.action != Action::Reread || waited_ms >= REREAD_AGAIN_MS;
+        if !dialog.is_outdated || dialog.question.is_some() || !is_due {
+            return None;
+        }
+        self.preview()
     }
 
     /// A dry run keeps nothing, so it is allowed while locked; its answer stands in the delivery.

@@ -193,21 +193,29 @@ impl State {
     }
 
     /// Consequences that nobody has seen yet cannot be confirmed.
-    pub(super) fn previewed(&mut self, ticket: u64, result: Result<Consequences, String>) {
+    pub(super) fn previewed(
+        &mut self,
+        question: u64,
+        result: Result<Consequences, String>,
+    ) -> Vec<Command> {
         let next = self.next_ticket();
-        let Overlay::Dialog(dialog) = &mut self.overlay else { return };
+        let Overlay::Dialog(dialog) = &mut self.overlay else { return Vec::new() };
+        if dialog.question != Some(question) {
+            return Vec::new();
+        }
+        dialog.question = None;
         let preview = match result {
             Ok(it) => Preview::Known(it),
             Err(why) => Preview::Failed(why),
         };
-        if dialog.ticket != ticket || dialog.preview == preview {
-            return;
+        if dialog.preview != preview {
+            dialog.preview = preview;
+            dialog.ticket = next;
+            if dialog.sight == Sight::Seen {
+                dialog.sight = Sight::Glimpsed;
+            }
         }
-        dialog.preview = preview;
-        dialog.ticket = next;
-        if dialog.sight == Sight::Seen {
-            dialog.sight = Sight::Glimpsed;
-        }
+        self.preview_if_due().into_iter().collect()
     }
 
     pub(super) fn acted(&mut self, ticket: u64, result: Result<Done, String>) -> Vec<Command> {
@@ -221,8 +229,12 @@ impl State {
                 busy.dialog.trouble = Some(why);
                 busy.dialog.ticket = self.next_ticket();
                 busy.dialog.sight = Sight::Unseen;
+                // What was known before it was tried may be otherwise now: perhaps that is why.
+                if busy.dialog.preview != Preview::Harmless {
+                    busy.dialog.preview = Preview::Pending;
+                }
                 self.overlay = Overlay::Dialog(busy.dialog);
-                Vec::new()
+                self.preview().into_iter().collect()
             }
             (Err(why), busy) => {
                 let what = busy.map_or(what, |it| it.what);

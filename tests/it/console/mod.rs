@@ -1,6 +1,7 @@
 //! The console: its logic as values, its screens as text, its keys against a real register, and the
 //! program in a real terminal.
 
+mod consequences;
 mod day;
 mod desk;
 mod fuzz;

@@ -1,0 +1,109 @@
+//! What a dialog says that its act takes away is what is so now, and is read before it is confirmed.
+
+use countersign::console::dialog::{Dialog, Preview, Sight};
+use countersign::console::state::{Command, Message, Overlay, State, update};
+use countersign::domain::organization::OrganizationId;
+use countersign::usecase::authorizations::{By, revoke_authorization};
+use countersign::usecase::observe::Consequences;
+
+use super::desk::{Desk, parse_keys};
+use super::stage::{self, ACME, BROKER, JO};
+use crate::rig::{OPERATOR, Rig, Setup};
+use crate::sumsub::World;
+
+const SIZE: (u16, u16) = (120, 40);
+
+fn staged() -> Rig {
+    let rig = Rig::with(Setup { valid_days: 30, ..Setup::default() });
+    stage::set(&rig);
+    rig
+}
+
+fn dialog_of(state: &State) -> &Dialog {
+    let Overlay::Dialog(dialog) = &state.overlay else { panic!("no dialog") };
+    dialog
+}
+
+/// The questions about consequences that a message leads to.
+fn questions(state: &mut State, message: Message) -> Vec<u64> {
+    let commands = update(state, message).into_iter();
+    commands
+        .filter_map(|it| match it {
+            Command::Preview(question, ..) => Some(question),
+            _ => None,
+        })
+        .collect()
+}
+
+fn none() -> Vec<u64> {
+    Vec::new()
+}
+
+fn takes_away(loas: usize) -> Consequences {
+    Consequences { suspended_loas: loas, brokers: loas }
+}
+
+#[test]
+fn after_a_refusal_the_consequences_are_found_out_anew() {
+    let rig = staged();
+    let mut desk = Desk::unlocked(&rig, SIZE);
+    desk.press("/acme<Enter><Enter>R").sees(&["ends 1 LOA; 1 broker loses access now"]);
+    let of = |id: &str| OrganizationId::new(id);
+    let by = By { actor: OPERATOR.to_owned(), request_id: None };
+    revoke_authorization(&rig.appliance, &of(ACME), &of(BROKER), None, by).unwrap();
+
+    desk.press("wrong paper<Enter>").sees(&["cannot tell what this takes away"]);
+    desk.press("<Enter>").sees(&["the consequences are not known"]);
+    assert_eq!(desk.acts, 1, "the second Enter confirmed nothing");
+}
+
+#[test]
+fn what_a_re_read_takes_away_is_asked_again_after_a_commit_but_not_at_every_one() {
+    let world = World::new();
+    stage::set(&world.rig);
+    world.rig.sign(JO, BROKER);
+    let mut desk = Desk::unlocked(&world.rig, SIZE);
+    desk.press("/jo<Enter>S<Enter><Esc>");
+    let applicant = format!("/applicants/-;externalUserId={JO}");
+    let play = |step: &str| {
+        world.control("POST", &format!("{applicant}/{step}"), &serde_json::json!({}));
+    };
+    play("submit");
+    play("approve");
+    desk.press("E<Enter>").sees(&["PENDING → APPROVED"]);
+    desk.press("E").sees(&["takes no access away"]);
+
+    play("reject");
+    for _ in 0..20 {
+        assert_eq!(questions(&mut desk.state, Message::Changed), none());
+    }
+    world.rig.advance(6_000);
+    desk.send(Message::Tick(world.rig.now()));
+    desk.settle();
+    desk.sees(&["suspends 1 LOA; 1 broker loses access now"]);
+    assert_eq!(dialog_of(&desk.state).sight, Sight::Glimpsed, "Enter confirms nothing yet");
+}
+
+#[test]
+fn the_answer_to_the_newest_question_is_shown_however_many_came_before() {
+    let rig = staged();
+    let mut desk = Desk::unlocked(&rig, SIZE);
+    desk.press("/acme<Enter>");
+    let state = &mut desk.state;
+    let ask = |state: &mut State, message| {
+        let questions = questions(state, message);
+        assert_eq!(questions.len(), 1);
+        questions[0]
+    };
+    let first = ask(state, Message::Key(parse_keys("H")[0]));
+    // Somebody writes before it is answered: the answer may be of before or after that.
+    assert_eq!(questions(state, Message::Changed), none());
+    let second = ask(state, Message::Previewed(first, Ok(takes_away(1))));
+    assert_eq!(questions(state, Message::Changed), none());
+    let third = ask(state, Message::Previewed(second, Ok(takes_away(2))));
+    assert_eq!(dialog_of(state).preview, Preview::Known(takes_away(2)));
+
+    assert_eq!(questions(state, Message::Previewed(third, Ok(takes_away(3)))), none());
+    assert_eq!(questions(state, Message::Previewed(first, Ok(takes_away(1)))), none());
+    assert_eq!(dialog_of(state).preview, Preview::Known(takes_away(3)));
+}
