@@ -14,6 +14,7 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 use unicode_width::UnicodeWidthStr as _;
@@ -21,62 +22,63 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::console::dialog::{Dialog, Field, Kind, Preview};
 use crate::console::state::State;
 use crate::console::twin::of_dialog;
-use crate::console::view::{boxed, printable};
+use crate::console::view::{boxed, lines_of, printable};
 
 const WIDTH: u16 = 76;
+/// Columns and lines of the box that are not inside: the border, and a blank on either side.
+const BORDERS: (u16, u16) = (4, 2);
 /// Dots drawn for a secret, at the most: its length is a number beside them.
 const DOTS_MAX: usize = 12;
 
 /// Draws a dialog over an area.
 pub fn draw(state: &State, dialog: &Dialog, frame: &mut Frame<'_>, area: Rect) {
     let theme = state.start.theme;
-    let sentence = printable(&dialog.sentence());
-    let inside = usize::from(WIDTH.min(area.width).saturating_sub(4)).max(1);
-    let wrapped = |text: &str| {
-        let lines = text.width() / inside;
-        u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(1)
-    };
-    let consequence = dialog.consequence();
-    let trouble = dialog.trouble.as_deref().map(printable);
-    let twin = format!("$ {}", printable(&of_dialog(dialog, &state.start.twin_flags)));
-    let fields = u16::try_from(dialog.fields.len()).unwrap_or(u16::MAX);
-    let heights = [
-        wrapped(&sentence),
-        consequence.as_deref().map_or(0, wrapped),
-        fields,
-        trouble.as_deref().map_or(0, wrapped),
-        wrapped(&twin),
-    ];
-    let height = heights.iter().fold(2_u16, |sum, it| sum.saturating_add(*it));
     let takes_away = matches!(dialog.preview, Preview::Known(it) if it.suspended_loas > 0);
     let style = if takes_away { theme.bad() } else { theme.accent() };
+    let text = |text: Option<String>, style: Style| {
+        text.map(|it| Paragraph::new(printable(&it)).style(style).wrap(Wrap { trim: true }))
+    };
+    let twin = format!("$ {}", of_dialog(dialog, &state.start.twin_flags));
+    let sentence = text(Some(dialog.sentence()), theme.text());
+    let consequence = text(dialog.consequence(), if takes_away { style } else { theme.quiet() });
+    let trouble = text(dialog.trouble.clone(), theme.bad());
+    let twin = text(Some(twin), theme.quiet());
+    let fields = u16::try_from(dialog.fields.len()).unwrap_or(u16::MAX);
+    let inside = WIDTH.min(area.width).saturating_sub(BORDERS.0);
+    let lines =
+        |of: &Option<Paragraph<'_>>| of.as_ref().map_or(0, |it| lines_of(it, inside, area.height));
+    let wanted = [lines(&sentence), lines(&consequence), fields, lines(&trouble), lines(&twin)];
+    let height = wanted.iter().fold(BORDERS.1, |sum, it| sum.saturating_add(*it));
     let inner = boxed(frame, area, (WIDTH, height), (dialog.title(), style));
     let inner =
         Rect { x: inner.x.saturating_add(1), width: inner.width.saturating_sub(2), ..inner };
-    // Where it is too low for all, the words give way to the field that is typed into.
-    let [words, consequences, typed, troubles, twins] = Layout::vertical([
-        Constraint::Max(heights[0]),
-        Constraint::Max(heights[1]),
-        Constraint::Min(fields),
-        Constraint::Max(heights[3]),
-        Constraint::Max(heights[4]),
-    ])
-    .areas(inner);
-    frame.render_widget(Paragraph::new(sentence).wrap(Wrap { trim: true }), words);
-    let consequence_style = if takes_away { theme.bad() } else { theme.quiet() };
-    frame.render_widget(
-        Paragraph::new(consequence.unwrap_or_default())
-            .style(consequence_style)
-            .wrap(Wrap { trim: true }),
-        consequences,
-    );
+    let given = shared_out(wanted, inner.height);
+    let [words, consequences, typed, troubles, twins] =
+        Layout::vertical(given.map(Constraint::Length)).areas(inner);
+    let texts =
+        [(sentence, words), (consequence, consequences), (trouble, troubles), (twin, twins)];
+    for (paragraph, at) in texts {
+        if let Some(paragraph) = paragraph {
+            frame.render_widget(paragraph, at);
+        }
+    }
     draw_fields(state, dialog, frame, typed);
-    frame.render_widget(
-        Paragraph::new(trouble.unwrap_or_default()).style(theme.bad()).wrap(Wrap { trim: true }),
-        troubles,
-    );
-    let twin = Paragraph::new(twin).style(theme.quiet()).wrap(Wrap { trim: true });
-    frame.render_widget(twin, twins);
+}
+
+/// How many lines sentence, consequence, fields, trouble and twin get where there is no room for all:
+/// what Enter would do to others first, then the field that is typed into and what is wrong with it.
+fn shared_out([sentence, consequence, fields, trouble, twin]: [u16; 5], room: u16) -> [u16; 5] {
+    let mut left = room;
+    let mut take = |wanted: u16| {
+        let given = wanted.min(left);
+        left = left.saturating_sub(given);
+        given
+    };
+    let consequence = take(consequence);
+    let focused = take(fields.min(1));
+    let trouble = take(trouble);
+    let fields = focused.saturating_add(take(fields.saturating_sub(focused)));
+    [take(sentence), consequence, fields, trouble, take(twin)]
 }
 
 fn draw_fields(state: &State, dialog: &Dialog, frame: &mut Frame<'_>, area: Rect) {

@@ -253,12 +253,17 @@ fn draw_status(state: &State, frame: &mut Frame<'_>, area: Rect) {
     const LINES_MAX: u16 = 5;
     let (text, style) = status_line(state);
     let paragraph = Paragraph::new(text).style(style).wrap(Wrap { trim: true });
-    let lines = (1..=LINES_MAX).find(|it| fits(&paragraph, area.width, *it)).unwrap_or(LINES_MAX);
+    let lines = lines_of(&paragraph, area.width, LINES_MAX);
     let above = lines.saturating_sub(1).min(area.y);
     let area =
         Rect { y: area.y.saturating_sub(above), height: area.height.saturating_add(above), ..area };
     frame.render_widget(Clear, area);
     frame.render_widget(paragraph, area);
+}
+
+/// In how many lines all of a wrapped text is drawn; so many at the most.
+fn lines_of(paragraph: &Paragraph<'_>, width: u16, lines_max: u16) -> u16 {
+    (1..=lines_max).find(|it| fits(paragraph, width, *it)).unwrap_or(lines_max)
 }
 
 /// Whether all of a wrapped text is drawn in so many lines: one line more would stay blank.

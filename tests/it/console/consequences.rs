@@ -1,12 +1,12 @@
 //! What a dialog says that its act takes away is what is so now, and is read before it is confirmed.
 
-use countersign::console::dialog::{Dialog, Preview, Sight};
+use countersign::console::dialog::{About, Dialog, Preview, Sight};
 use countersign::console::state::{Command, Message, Overlay, State, update};
 use countersign::domain::organization::OrganizationId;
 use countersign::usecase::authorizations::{By, revoke_authorization};
 use countersign::usecase::observe::Consequences;
 
-use super::desk::{Desk, parse_keys};
+use super::desk::{Desk, parse_keys, screen};
 use super::stage::{self, ACME, BROKER, JO};
 use crate::rig::{OPERATOR, Rig, Setup};
 use crate::sumsub::World;
@@ -106,4 +106,42 @@ fn the_answer_to_the_newest_question_is_shown_however_many_came_before() {
     assert_eq!(questions(state, Message::Previewed(third, Ok(takes_away(3)))), none());
     assert_eq!(questions(state, Message::Previewed(first, Ok(takes_away(1)))), none());
     assert_eq!(dialog_of(state).preview, Preview::Known(takes_away(3)));
+}
+
+#[test]
+fn what_is_taken_away_is_on_the_screen_of_the_smallest_terminal_whatever_the_names() {
+    let rig = Rig::with(Setup { valid_days: 30, ..Setup::default() });
+    stage::set(&rig);
+    let mut states = Vec::new();
+    for keys in ["H", "<Enter>R", "E", "4P"] {
+        let mut desk = Desk::unlocked(&rig, SIZE);
+        desk.press("/acme<Enter>").press(keys);
+        states.push(desk.state.clone());
+    }
+    for mut state in states {
+        let long = "日本 Freight and Forwarding Co. ".repeat(8);
+        let Overlay::Dialog(dialog) = &mut state.overlay else { panic!("no dialog") };
+        match &mut dialog.about {
+            About::Organization(_, name) | About::Loa(_, name) => *name = long,
+            About::Nothing | About::Delivery(_) | About::Outgoing(_) => {}
+        }
+        dialog.preview = Preview::Known(Consequences { suspended_loas: 12_345, brokers: 12_345 });
+        for trouble in [None, Some("the register answered something very long. ".repeat(9))] {
+            let Overlay::Dialog(dialog) = &mut state.overlay else { panic!("no dialog") };
+            dialog.trouble.clone_from(&trouble);
+            for (columns, rows) in [(40, 10), (40, 40), (41, 11), (57, 10), (80, 24), (300, 10)] {
+                drop(update(&mut state, Message::Resized(columns, rows)));
+                let screen = screen(&state);
+                let inside: Vec<&str> =
+                    screen.lines().map(|it| it.trim_matches(['│', ' '])).collect();
+                let inside = inside.join(" ");
+                let said = "12345 LOAs; 12345 brokers lose access now";
+                assert!(inside.contains(said), "{columns}x{rows}\n{screen}");
+                let is_typed = !dialog_of(&state).fields.is_empty();
+                assert!(!is_typed || inside.contains("Reason"), "{columns}x{rows}\n{screen}");
+                let is_told = trouble.is_none() || inside.contains("the register answered");
+                assert!(is_told, "{columns}x{rows}\n{screen}");
+            }
+        }
+    }
 }
