@@ -153,7 +153,14 @@ impl State {
         }
         self.place_trouble = None;
         let items = detail_items(&detail);
+        let before = self.organization.as_ref();
+        let selected = before.and_then(|it| identity(it, *self.items.selected()?));
+        let place = selected
+            .and_then(|it| items.iter().position(|item| identity(&detail, *item) == Some(it)));
+        // A line that is gone leaves the selection where it was: `replace` clamps it.
+        let place = place.unwrap_or(self.items.selected);
         self.items.replace(items, |it| *it, height);
+        self.items.select(place, height);
         self.organization = Some(detail);
     }
 
@@ -388,6 +395,37 @@ fn sift<T: Searched + Clone>(into: &mut Sifted<T>, filter: Option<&Filter>, heig
     rows.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
     let rows = rows.into_iter().map(|(_, row)| row).collect();
     into.list.replace(rows, Searched::identity, height);
+}
+
+/// What tells a line of an organization's page from its others, wherever it stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Identity<'a> {
+    Loa(i64),
+    Link(&'a str),
+    Session(i64),
+    Fact(i64),
+    LoaFact(Timestamp, &'a str, Option<&'a OrganizationId>),
+    Delivery(i64),
+    Outgoing(&'a str, i64),
+}
+
+/// What was and is selected may stand elsewhere in its list after something new has come.
+fn identity(detail: &OrganizationDetail, item: DetailItem) -> Option<Identity<'_>> {
+    Some(match item {
+        DetailItem::Loa(at) => Identity::Loa(detail.authorizations.get(at)?.authorization.id),
+        DetailItem::Link(at) => Identity::Link(&detail.links.get(at)?.id),
+        DetailItem::Session(at) => Identity::Session(detail.facts.get(at)?.fact.sequence),
+        DetailItem::Fact(at) => Identity::Fact(detail.facts.get(at)?.fact.sequence),
+        DetailItem::LoaFact(at) => {
+            let it = detail.authorization_activity.get(at)?;
+            Identity::LoaFact(it.known_at, &it.event, it.with.as_ref())
+        }
+        DetailItem::Delivery(at) => Identity::Delivery(detail.deliveries.get(at)?.id),
+        DetailItem::Outgoing(at) => {
+            let it = detail.outgoing.get(at)?;
+            Identity::Outgoing(&it.endpoint_id, it.no)
+        }
+    })
 }
 
 /// The selectable lines of an organization: its LOAs, its links, its sessions, its facts and its

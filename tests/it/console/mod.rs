@@ -8,6 +8,7 @@ mod fuzz;
 mod pictures;
 mod reading;
 mod screens;
+mod selection;
 mod stage;
 mod terminal;
 mod updates;
