@@ -15,7 +15,7 @@ use crate::console::age;
 use crate::console::state::{LoasShown, State};
 use crate::console::theme::{LoaStanding, status_words};
 use crate::console::view::table::{self, Cell, Column};
-use crate::console::view::{counted, message, printable, shown};
+use crate::console::view::{counted, message, nothing_fits, printable, shown};
 use crate::console::views::View;
 use crate::store::AuthorizationRow;
 
@@ -41,7 +41,10 @@ pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     }
     let [rows, details] = Layout::vertical([Constraint::Min(1), Constraint::Length(1)]).areas(area);
     table::draw(frame, rows, (&COLUMNS, state), list, |row| cells(state, row));
-    let line = list.selected().map(|it| counted(list) + &details_of(state, it)).unwrap_or_default();
+    let line = list
+        .selected()
+        .map(|it| counted(&state.authorizations) + &details_of(state, it))
+        .unwrap_or_default();
     frame.render_widget(Line::styled(line, theme.quiet()), details);
 }
 
@@ -77,10 +80,12 @@ fn empty(state: &State) -> Vec<String> {
     let list = state.authorizations.list();
     match (list.is_loaded, state.filter(View::Authorizations), state.loas_shown) {
         (false, ..) => vec!["Reading …".to_owned()],
-        (true, Some(filter), _) => vec![
-            format!("No authorization fits /{}", filter.typed()),
-            "Esc ends the filter.".to_owned(),
-        ],
+        (true, Some(filter), _) => nothing_fits(
+            &state.authorizations,
+            filter,
+            ("authorization", "newest"),
+            "f looks at one kind only, 1 finds the customer by name, :open <id> by id.",
+        ),
         (true, None, LoasShown::All) => vec![
             "There is no Letter of Authorization yet.".to_owned(),
             "A broker that creates a customer gets one to be signed; open the customer and press L \

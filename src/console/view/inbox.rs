@@ -16,7 +16,7 @@ use crate::console::age;
 use crate::console::state::State;
 use crate::console::theme::Theme;
 use crate::console::view::table::{self, Column};
-use crate::console::view::{counted, message, printable, shown};
+use crate::console::view::{counted, message, nothing_fits, printable, shown};
 use crate::console::views::View;
 use crate::store::{DeliveryRow, Outcome};
 
@@ -39,10 +39,12 @@ pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     if list.rows.is_empty() {
         let lines = match (list.is_loaded, state.filter(View::Inbox)) {
             (false, _) => vec!["Reading …".to_owned()],
-            (true, Some(filter)) => vec![
-                format!("No delivery fits /{}", filter.typed()),
-                "Esc ends the filter.".to_owned(),
-            ],
+            (true, Some(filter)) => nothing_fits(
+                &state.inbox,
+                filter,
+                ("delivery", "newest"),
+                "a customer's stand on its page (1), and :open <number> shows any.",
+            ),
             (true, None) => vec![
                 "Sumsub has delivered nothing yet.".to_owned(),
                 "In Sumsub's dashboard, point a webhook at <this server>/webhooks/sumsub, with the \
@@ -62,7 +64,8 @@ pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
             (row.id.to_string(), theme.quiet()),
         ]
     });
-    let line = list.selected().map(|it| counted(list) + &details_of(it)).unwrap_or_default();
+    let line =
+        list.selected().map(|it| counted(&state.inbox) + &details_of(it)).unwrap_or_default();
     frame.render_widget(Line::styled(line, theme.quiet()), details);
 }
 

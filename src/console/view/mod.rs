@@ -39,9 +39,8 @@ use crate::console::age;
 use crate::console::dialog::Sight;
 use crate::console::filter::Filter;
 use crate::console::keys::{BINDINGS, Intent};
-use crate::console::list::List;
 use crate::console::state::{
-    Access, LIST_ROWS_MAX, Overlay, Place, SIZE_MIN, State, Tone, completions,
+    Access, LIST_ROWS_MAX, Overlay, Place, SIZE_MIN, Sifted, State, Tone, completions,
 };
 use crate::console::theme::Theme;
 use crate::console::views::{VIEWS, View};
@@ -388,14 +387,49 @@ fn thousands(count: u64) -> String {
 }
 
 /// Which row of how many is selected; `+` where more can be read, and what to do where they cannot.
-fn counted<T>(list: &List<T>) -> String {
-    let (at, count) = (list.selected.saturating_add(1), list.rows.len());
-    let more = match (list.goes_on, u32::try_from(count)) {
-        (true, Ok(..LIST_ROWS_MAX)) => "+",
-        (true, _) => " (no more are listed: filter, or :open)",
-        (false, _) => "",
+fn counted<T>(of: &Sifted<T>) -> String {
+    let (at, count) = (of.list.selected.saturating_add(1), of.list.rows.len());
+    let more = match (of.list.goes_on, is_full(of), count < of.loaded.len()) {
+        (false, ..) => String::new(),
+        (true, false, _) => "+".to_owned(),
+        (true, true, true) => format!(" among {} (no more are looked at)", number(of.loaded.len())),
+        (true, true, false) => " (no more are listed: filter, or :open)".to_owned(),
     };
-    format!("row {at} of {}{more} · ", thousands(u64::try_from(count).unwrap_or(u64::MAX)))
+    format!("row {at} of {}{more} · ", number(count))
+}
+
+/// Whether a list holds as many rows as it may.
+fn is_full<T>(of: &Sifted<T>) -> bool {
+    u32::try_from(of.loaded.len()).is_ok_and(|it| it >= LIST_ROWS_MAX)
+}
+
+/// What a list says whose filter lets nothing through; where not every row was looked at it says of
+/// how many (`newest`, or whatever they are), and where to find the others.
+fn nothing_fits<T>(
+    of: &Sifted<T>,
+    filter: &Filter,
+    (what, newest): (&str, &str),
+    elsewhere: &str,
+) -> Vec<String> {
+    let (typed, looked_at) = (filter.typed(), number(of.loaded.len()));
+    match (of.list.goes_on, is_full(of)) {
+        (false, _) => vec![format!("No {what} fits /{typed}"), "Esc ends the filter.".to_owned()],
+        (true, false) => {
+            vec![
+                format!("None of the {newest} {looked_at} fits /{typed}"),
+                "Reading on …".to_owned(),
+            ]
+        }
+        (true, true) => vec![
+            format!("None of the {newest} {looked_at} fits /{typed}"),
+            format!("There are more, and they were not looked at: {elsewhere}"),
+            "Esc ends the filter.".to_owned(),
+        ],
+    }
+}
+
+fn number(count: usize) -> String {
+    thousands(u64::try_from(count).unwrap_or(u64::MAX))
 }
 
 /// An instant that may not be.

@@ -16,7 +16,7 @@ use crate::console::age;
 use crate::console::state::State;
 use crate::console::theme::Theme;
 use crate::console::view::table::{self, Cell, Column};
-use crate::console::view::{counted, message, shown};
+use crate::console::view::{counted, message, nothing_fits, shown};
 use crate::console::views::View;
 use crate::domain::outgoing::DeliveryStatus;
 use crate::store::OutgoingRow;
@@ -41,10 +41,13 @@ pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     if list.rows.is_empty() {
         let lines = match (list.is_loaded, state.filter(View::Outgoing)) {
             (false, _) => vec!["Reading …".to_owned()],
-            (true, Some(filter)) => vec![
-                format!("No outgoing webhook fits /{}", filter.typed()),
-                "Esc ends the filter.".to_owned(),
-            ],
+            (true, Some(filter)) => nothing_fits(
+                &state.outgoing,
+                filter,
+                ("outgoing webhook", "newest"),
+                "a customer's stand on its page (1), an endpoint's come by \
+                 `countersign webhook deliveries <endpoint>`.",
+            ),
             (true, None) => vec![
                 "Nothing was sent to a broker yet.".to_owned(),
                 "A broker that makes a webhook endpoint through the API gets every change of a \
@@ -59,7 +62,7 @@ pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let line = list.selected().map(|it| {
         format!(
             "{}written {} · {} attempts{} · {} · {}",
-            counted(list),
+            counted(&state.outgoing),
             age::exact(it.created_at),
             it.attempts,
             it.due_at.map_or_else(String::new, |it| format!(" · next {}", age::exact(it))),

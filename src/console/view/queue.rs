@@ -15,7 +15,7 @@ use crate::console::age;
 use crate::console::state::State;
 use crate::console::theme::state_words;
 use crate::console::view::table::{self, Column};
-use crate::console::view::{counted, message, shown};
+use crate::console::view::{counted, message, nothing_fits, shown};
 use crate::console::views::View;
 
 const COLUMNS: [Column; 5] = [
@@ -37,10 +37,12 @@ pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
     if list.rows.is_empty() {
         let lines = match (list.is_loaded, state.filter(View::Queue)) {
             (false, _) => vec!["Reading …".to_owned()],
-            (true, Some(filter)) => vec![
-                format!("Nothing that waits fits /{}", filter.typed()),
-                "Esc ends the filter.".to_owned(),
-            ],
+            (true, Some(filter)) => nothing_fits(
+                &state.queue,
+                filter,
+                ("review", "oldest"),
+                "1 finds the organization by name, :open <id> by id.",
+            ),
             (true, None) => vec![
                 "Nothing waits for a person.".to_owned(),
                 "Holds, by Sumsub or by an operator (H), appear here, the oldest first; and verdicts \
@@ -61,8 +63,8 @@ pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
             (shown(state, Some(row.since)), theme.text()),
         ]
     });
-    let line = list
-        .selected()
-        .map(|it| format!("{}since {} · {}", counted(list), age::exact(it.since), it.organization));
+    let line = list.selected().map(|it| {
+        format!("{}since {} · {}", counted(&state.queue), age::exact(it.since), it.organization)
+    });
     frame.render_widget(Line::styled(line.unwrap_or_default(), theme.quiet()), details);
 }

@@ -5,6 +5,7 @@ mod consequences;
 mod day;
 mod desk;
 mod fuzz;
+mod long_lists;
 mod pictures;
 mod reading;
 mod screens;
