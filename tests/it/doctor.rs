@@ -259,8 +259,46 @@ fn worlds_that_are_mixed_up_are_found() {
     let plain = shell(&world, &[("COUNTERSIGN_SUMSUB_APP_TOKEN", "token")]);
     ill((&plain, "environment"), &[], "warning", "does not begin with sbx:", "Sumsub's sandbox");
     right.parties();
-    ill((&right, "register"), &live, "error", "is a test register", "countersign verify");
+    ill((&right, "register"), &live, "error", "is a test register", "COUNTERSIGN_ENVIRONMENT=test");
     well(&right, "register", &[]);
+}
+
+#[test]
+fn only_a_damaged_register_is_to_be_replaced_by_a_backup() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    shell.parties();
+    let path = shell.directory.file("countersign.db");
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let open = || rusqlite::Connection::open_with_flags(&path, flags).unwrap();
+    let told = |words: &str, fix: &str| {
+        ill((&shell, "register"), &[], "error", words, fix);
+        let it = found(&shell, "register", &[]).unwrap();
+        assert!(!it["fix"].as_str().unwrap().contains("restore BACKUP"), "{it}");
+    };
+    let application_id: i64 =
+        open().query_row("PRAGMA application_id", [], |row| row.get(0)).unwrap();
+
+    open().execute_batch("PRAGMA user_version = 99").unwrap();
+    told("by a newer version", "run the newer countersign");
+    open().execute_batch("PRAGMA user_version = 0").unwrap();
+    told("by an earlier version", "countersign migrate");
+    open().execute_batch("PRAGMA user_version = 1; PRAGMA application_id = 7").unwrap();
+    told("is not a Countersign register", "name another file with --database");
+    fs::rename(&path, shell.directory.file("aside")).unwrap();
+    fs::create_dir(&path).unwrap();
+    told("the register answered", "shows whether it may be written");
+    fs::remove_dir(&path).unwrap();
+
+    fs::rename(shell.directory.file("aside"), &path).unwrap();
+    open().execute_batch(&format!("PRAGMA application_id = {application_id}")).unwrap();
+    well(&shell, "register", &[]);
+    open().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 20_000].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    ill((&shell, "register"), &[], "error", "is damaged", "countersign restore BACKUP");
 }
 
 #[test]

@@ -113,23 +113,7 @@ fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
     });
     let (figures, oldest) = match read {
         Ok(it) => it,
-        Err(StoreError::Missing(path)) => {
-            return vec![Finding::warning(
-                "register",
-                format!("there is none at {}", path.display()),
-                "A server makes an empty one: nobody has a key.",
-                "`countersign org create`, or name another file with --database",
-            )];
-        }
-        Err(error) => {
-            return vec![Finding::error(
-                "register",
-                error.to_string(),
-                "Nothing can be answered or recorded.",
-                "`countersign verify` says what is wrong; `countersign restore BACKUP` puts a backup \
-                 in its place",
-            )];
-        }
+        Err(error) => return vec![no_register(config, &error)],
     };
     let mut findings = vec![Finding::fine("register", format!("{} bytes", figures.database_bytes))];
     if let Some(of) = oldest.filter(|_| figures.oldest_pending_s > PENDING_MAX_S) {
@@ -155,6 +139,58 @@ fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// A backup in place of a register that is well loses what was recorded since: it is the remedy for a
+/// damaged one alone.
+fn no_register(config: &Config, error: &StoreError) -> Finding {
+    let (path, directory) = (config.database.display(), directory_of(&config.database).display());
+    let fix = match error {
+        StoreError::Missing(path) => {
+            return Finding::warning(
+                "register",
+                format!("there is none at {}", path.display()),
+                "A server makes an empty one: nobody has a key.",
+                "`countersign org create`, or name another file with --database",
+            );
+        }
+        StoreError::Damaged { .. } | StoreError::Corrupt(_) => {
+            "`countersign verify` says what is wrong; `countersign restore BACKUP` puts a backup in \
+             its place"
+                .to_owned()
+        }
+        StoreError::OtherEnvironment { stamped, .. } => {
+            format!("set COUNTERSIGN_ENVIRONMENT={stamped}, or name another file with --database")
+        }
+        StoreError::Older { .. } => {
+            "`countersign migrate --plan` shows what has to be done, `countersign migrate` does it"
+                .to_owned()
+        }
+        StoreError::Newer { path, .. } => format!(
+            "run the newer countersign; or, without what it has recorded, `countersign restore \
+             --force {}.version-...`",
+            path.display()
+        ),
+        StoreError::Foreign(_) | StoreError::NotMigratable { .. } => {
+            "name another file with --database".to_owned()
+        }
+        StoreError::File { path, .. } => {
+            format!("`ls -ld {}`: let the user that serves read and write it", path.display())
+        }
+        StoreError::Served { .. } | StoreError::InUse(_) => {
+            format!("`fuser {path}` shows who has it open; end it, and look again")
+        }
+        StoreError::Busy
+        | StoreError::Closed
+        | StoreError::Panicked
+        | StoreError::RolledBack
+        | StoreError::Sqlite(_) => format!(
+            "look again; if it stays, `countersign verify` tells whether the file is damaged, \
+             `ls -ld {directory} {path}` shows whether it may be written, `df {directory}` whether there is \
+             room, and `fuser {path}` who else has it open"
+        ),
+    };
+    Finding::error("register", error.to_string(), "Nothing can be answered or recorded.", fix)
 }
 
 /// Everything that holds personal data or a secret.
