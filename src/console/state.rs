@@ -504,7 +504,7 @@ pub enum Message {
     Tick(Timestamp),
     /// Somebody has written to the register.
     Changed,
-    /// What is wrong with the register; `None`: nothing any more.
+    /// What is wrong with the register; `None`: nothing any more, and much may have been written.
     Register(Option<String>),
     /// Something was read.
     Loaded(u64, Ask, Box<Result<Answer, String>>),
@@ -535,6 +535,7 @@ pub fn update(state: &mut State, message: Message) -> Vec<Command> {
         Message::Read(ticket) => state.sighted(ticket, Sight::Seen),
         Message::Tick(now) => state.tick(now),
         Message::Changed => state.changed(),
+        Message::Register(None) => state.changed(),
         Message::Register(trouble) => {
             state.trouble = trouble;
             Vec::new()

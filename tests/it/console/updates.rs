@@ -300,6 +300,19 @@ fn a_register_that_was_taken_away_is_told_in_place() {
 }
 
 #[test]
+fn what_was_written_while_the_register_was_lost_is_on_the_screen_after_its_return() {
+    let rig = staged();
+    let mut desk = Desk::at(&rig, SIZE);
+    desk.press("/acme<Enter><Enter>").sees(&["● approved"]);
+    desk.send(Message::Register(Some("the register is gone".to_owned())));
+    desk.sees(&["the register is gone"]);
+    rig.decide(ACME, Decision::Hold).unwrap();
+    desk.send(Message::Register(None));
+    desk.settle();
+    desk.sees(&["‖ held by operator"]);
+}
+
+#[test]
 fn a_register_that_a_newer_program_has_taken_over_is_told_in_place() {
     let rig = staged();
     let mut desk = Desk::unlocked(&rig, SIZE);
