@@ -70,7 +70,7 @@ impl State {
         let rest = rest.trim();
         match command {
             "" => return Vec::new(),
-            "q" => return vec![Command::Quit],
+            "q" => return self.quit(),
             "open" if !rest.is_empty() => {
                 return self.go(match rest.parse::<i64>() {
                     Ok(delivery) => Place::Delivery(delivery),

@@ -101,7 +101,7 @@ impl State {
         Vec::new()
     }
 
-    fn quit(&mut self) -> Vec<Command> {
+    pub(super) fn quit(&mut self) -> Vec<Command> {
         // An act that is under way is not torn: the second press leaves it to itself.
         let notice = "still at work; press q again to leave without the answer";
         let was_warned = self.notice.as_ref().is_some_and(|it| it.text == notice);

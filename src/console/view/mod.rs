@@ -217,7 +217,10 @@ fn status_line(state: &State) -> (String, Style) {
     }
     if let Some(busy) = &state.busy {
         let waited = state.now().as_ms().saturating_sub(busy.since.as_ms());
-        let text = format!("… {} ({}); Esc stops waiting", busy.what, age::span(waited));
+        // What was asked meanwhile, as whether to leave, is read before what is still under way.
+        let asked = state.notice.as_ref().map(|it| format!("{} ", printable(&it.text)));
+        let asked = asked.unwrap_or_default();
+        let text = format!("{asked}… {} ({}); Esc stops waiting", busy.what, age::span(waited));
         return (text, theme.careful());
     }
     if let Some(notice) = &state.notice {

@@ -1,7 +1,9 @@
 //! What keys do, against a real register.
 
 use countersign::console::dialog::Sight;
-use countersign::console::state::{Access, Message, Overlay, Place, State, UNLOCKED_MS};
+use countersign::console::state::{
+    Access, Command, Message, Overlay, Place, State, UNLOCKED_MS, update,
+};
 use countersign::console::views::View;
 use countersign::domain::organization::{OrganizationId, OrganizationType};
 use countersign::usecase::decide::Decision;
@@ -177,6 +179,23 @@ fn without_an_account_it_is_said_what_to_configure() {
     desk.state.start.no_provider = Some("set --sumsub-app-token".to_owned());
     desk.press("/acme<Enter>S").sees(&["Start session: set --sumsub-app-token"]);
     desk.press("7").sees(&["not configured: set --sumsub-app-token"]);
+}
+
+#[test]
+fn leaving_in_the_middle_of_an_act_asks_first_and_the_question_can_be_read() {
+    let rig = staged();
+    for keys in ["q", ":q<Enter>", ":quit<Enter>", "<C-c>"] {
+        let mut desk = Desk::unlocked(&rig, SIZE);
+        desk.press("/acme<Enter>S");
+        // Under way: it is sent, and not answered.
+        let sent = update(&mut desk.state, Message::Key(parse_keys("<Enter>")[0]));
+        assert!(matches!(sent.as_slice(), [Command::Act(..)]), "{sent:?}");
+
+        desk.press(keys).sees(&["still at work; press q again to leave", "… Start session"]);
+        assert!(!desk.has_quit, "{keys}");
+        desk.press(keys);
+        assert!(desk.has_quit, "{keys}");
+    }
 }
 
 #[test]
@@ -548,6 +567,6 @@ fn a_tick_alone_changes_nothing_that_is_drawn_of_an_idle_console_but_the_time() 
     let rig = staged();
     let mut state = State::new(start(&rig, SIZE));
     drop(state.begin());
-    let commands = countersign::console::state::update(&mut state, Message::Tick(rig.now()));
+    let commands = update(&mut state, Message::Tick(rig.now()));
     assert!(commands.is_empty());
 }
