@@ -264,9 +264,11 @@ impl Dialog {
         match &self.preview {
             Preview::Harmless => None,
             Preview::Pending => Some("finding out what this takes away …".to_owned()),
-            Preview::Known(it) if it.suspended_loas == 0 => {
-                Some("takes no access away: no LOA is effective now".to_owned())
-            }
+            Preview::Known(it) if it.suspended_loas == 0 => Some(match self.action {
+                // LOAs may be effective, and stay so.
+                Action::Reread | Action::Replay => "takes no access away".to_owned(),
+                _ => "takes no access away: no LOA is effective now".to_owned(),
+            }),
             Preview::Known(it) => {
                 let verb = match (self.action, it.suspended_loas) {
                     (Action::Revoke, _) => "ends",

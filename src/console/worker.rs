@@ -327,7 +327,7 @@ impl Lane {
             Some((before, after, standing)) => {
                 let so = standing.map_or_else(
                     || "no organization is concerned".to_owned(),
-                    |it| format!("the verification would be {}", it.status.as_str()),
+                    |(_, it)| format!("the verification would be {}", it.status.as_str()),
                 );
                 let (before, after) = (before.as_str(), after.as_str());
                 format!("dry run: {before} → {after}; {so}; nothing was kept")

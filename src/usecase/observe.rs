@@ -275,8 +275,7 @@ pub fn consequences_of_revocation(
 
 /// What applying a delivery again would suspend now. Tried out and rolled back.
 pub fn consequences_of_replay(appliance: &Appliance, id: i64) -> Result<Consequences, Failure> {
-    let of = appliance.store.read(|it| it.delivery(id))?.and_then(|it| it.organization);
-    let (Some(of), Some((_, _, Some(after)))) = (of, rehearse_replay(appliance, id)?) else {
+    let Some((_, _, Some((of, after)))) = rehearse_replay(appliance, id)? else {
         return Ok(Consequences::default());
     };
     if after.status == Status::Approved {

@@ -81,15 +81,15 @@ pub fn replay_delivery(
     })
 }
 
-/// What [`replay_delivery`] would do, without doing it: the outcome before and after, and the
-/// verification that would result if a fact came of it. Nothing is kept.
-pub fn rehearse_replay(
-    appliance: &Appliance,
-    id: i64,
-) -> Result<Option<(Outcome, Outcome, Option<Standing>)>, Failure> {
+/// A rehearsal: the outcome before and after, and whose verification would stand how.
+pub type Rehearsed = (Outcome, Outcome, Option<(OrganizationId, Standing)>);
+
+/// What [`replay_delivery`] would do, without doing it: the outcome before and after, and whose
+/// verification it would be about, by today's reading, and how that would stand. Nothing is kept.
+pub fn rehearse_replay(appliance: &Appliance, id: i64) -> Result<Option<Rehearsed>, Failure> {
     /// Carries the answer out of a write that is rolled back because it ends with an error.
     enum Ended {
-        Rehearsed(Option<(Outcome, Outcome, Option<Standing>)>),
+        Rehearsed(Option<Rehearsed>),
         Failed(Failure),
     }
     impl From<StoreError> for Ended {
@@ -103,8 +103,9 @@ pub fn rehearse_replay(
         let now = clock();
         let after = apply_again(tx, &rules, &delivery, now)?;
         let of = tx.delivery(id)?.and_then(|it| it.organization);
-        let verification = of.map(|it| tx.verification(&it)).transpose()?.flatten();
-        Ok::<_, Failure>(Some((delivery.outcome, after, verification.map(|it| it.at(now)))))
+        let verification = of.as_ref().map(|it| tx.verification(it)).transpose()?.flatten();
+        let standing = of.zip(verification.map(|it| it.at(now)));
+        Ok::<_, Failure>(Some((delivery.outcome, after, standing)))
     };
     let ended = appliance
         .store

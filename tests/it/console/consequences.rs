@@ -6,9 +6,11 @@ use countersign::domain::organization::OrganizationId;
 use countersign::usecase::authorizations::{By, revoke_authorization};
 use countersign::usecase::observe::Consequences;
 
+use serde_json::json;
+
 use super::desk::{Desk, parse_keys, screen};
 use super::stage::{self, ACME, BROKER, JO};
-use crate::rig::{OPERATOR, Rig, Setup};
+use crate::rig::{OPERATOR, Rig, Setup, sumsub_instant};
 use crate::sumsub::World;
 
 const SIZE: (u16, u16) = (120, 40);
@@ -66,12 +68,13 @@ fn what_a_re_read_takes_away_is_asked_again_after_a_commit_but_not_at_every_one(
     desk.press("/jo<Enter>S<Enter><Esc>");
     let applicant = format!("/applicants/-;externalUserId={JO}");
     let play = |step: &str| {
-        world.control("POST", &format!("{applicant}/{step}"), &serde_json::json!({}));
+        world.control("POST", &format!("{applicant}/{step}"), &json!({}));
     };
     play("submit");
     play("approve");
     desk.press("E<Enter>").sees(&["PENDING → APPROVED"]);
     desk.press("E").sees(&["takes no access away"]);
+    assert!(!desk.screen().contains("no LOA is effective now"), "one is: {}", desk.screen());
 
     play("reject");
     for _ in 0..20 {
@@ -144,4 +147,46 @@ fn what_is_taken_away_is_on_the_screen_of_the_smallest_terminal_whatever_the_nam
             }
         }
     }
+}
+
+#[test]
+fn a_replay_that_finds_its_organization_only_today_says_what_it_takes_away() {
+    let rig = staged();
+    rig.advance(60_000);
+    let body = json!({
+        "type": "applicantReviewed", "applicantId": format!("{:024x}", 2), "externalUserId": ACME,
+        "sandboxMode": true, "reviewStatus": "completed",
+        "reviewResult": {"reviewAnswer": "RED", "reviewRejectType": "FINAL"},
+        "createdAtMs": sumsub_instant(rig.now()),
+    });
+    // Kept by a predecessor that did not know the type, and so did not look whom it is about.
+    let database = rig.database();
+    let now_ms = rig.now().as_ms();
+    database
+        .execute(
+            "INSERT INTO delivery (body_sha256, body, headers, event_type, applicant_id, received_at_ms)
+             VALUES (zeroblob(32), ?1, '[]', 'applicantReviewed', NULL, ?2)",
+            (body.to_string().into_bytes(), now_ms),
+        )
+        .unwrap();
+    database
+        .execute(
+            "INSERT INTO delivery_outcome (delivery_id, outcome_no, outcome, known_at_ms)
+             SELECT max(delivery_id), 1, 'unknown_type', ?1 FROM delivery",
+            [now_ms],
+        )
+        .unwrap();
+
+    let mut desk = Desk::unlocked(&rig, SIZE);
+    desk.press("4P").sees(&["suspends 1 LOA; 1 broker loses access now"]);
+    desk.press("<Enter>").sees(&["replayed: unknown_type → changed"]);
+}
+
+#[test]
+fn a_replay_that_changes_nothing_does_not_say_that_no_loa_is_effective() {
+    let rig = staged();
+    let mut desk = Desk::unlocked(&rig, SIZE);
+    // The oldest delivery: the approval of a customer whose LOA is effective.
+    desk.press("4GP").sees(&["takes no access away"]);
+    assert!(!desk.screen().contains("no LOA is effective now"), "{}", desk.screen());
 }
