@@ -24,7 +24,9 @@ use ratatui::backend::CrosstermBackend;
 
 use crate::console::clipboard;
 use crate::console::dialog::Sight;
-use crate::console::state::{Access, Command, Message, Overlay, Start, State, update};
+use crate::console::state::{
+    Access, Command, Message, Overlay, Start, State, is_too_small, update,
+};
 use crate::console::theme::Theme;
 use crate::console::view;
 use crate::console::worker::Worker;
@@ -122,8 +124,10 @@ fn turn(
         if !carry_out(commands, worker)? {
             return Ok(());
         }
-        terminal.draw(|frame| view::render(state, frame))?;
+        let drawn = terminal.draw(|frame| view::render(state, frame))?.area;
         let wait = match &state.overlay {
+            // The terminal may have become too small before its message came through.
+            Overlay::Dialog(_) if is_too_small((drawn.width, drawn.height)) => TICK,
             Overlay::Dialog(it) if it.sight != Sight::Seen => {
                 let now = (appliance.clock)();
                 if let Some(message) = reading.drawn(it.ticket, now) {

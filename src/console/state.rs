@@ -526,11 +526,7 @@ pub fn update(state: &mut State, message: Message) -> Vec<Command> {
         Message::Key(key) => state.key(key),
         Message::Paste(text) => state.paste(&text),
         Message::Mouse(mouse) => state.mouse(mouse),
-        Message::Resized(columns, rows) => {
-            state.start.size = (columns, rows);
-            state.keep_selections_drawn();
-            Vec::new()
-        }
+        Message::Resized(columns, rows) => state.resized((columns, rows)),
         Message::Drawn(ticket) => state.sighted(ticket, Sight::Glimpsed),
         Message::Read(ticket) => state.sighted(ticket, Sight::Seen),
         Message::Tick(now) => state.tick(now),
@@ -560,6 +556,11 @@ pub fn update(state: &mut State, message: Message) -> Vec<Command> {
             Vec::new()
         }
     }
+}
+
+/// Whether so many columns and rows are too few to show anything honestly.
+pub fn is_too_small((columns, rows): (u16, u16)) -> bool {
+    columns < SIZE_MIN.0 || rows < SIZE_MIN.1
 }
 
 impl State {
@@ -640,7 +641,7 @@ impl State {
 
     /// Whether the terminal is too small to show anything honestly.
     pub fn is_too_small(&self) -> bool {
-        self.start.size.0 < SIZE_MIN.0 || self.start.size.1 < SIZE_MIN.1
+        is_too_small(self.start.size)
     }
 
     /// How many rows of a list fit: all but header, tabs, heading, details, notice and hints.
@@ -825,9 +826,25 @@ impl State {
         self.notice = Some(Notice { text: text.into(), tone, until });
     }
 
+    fn resized(&mut self, size: (u16, u16)) -> Vec<Command> {
+        self.start.size = size;
+        self.keep_selections_drawn();
+        let next = self.next_ticket();
+        // It is not on the screen any more: when it is there again it has to be read again.
+        if is_too_small(size)
+            && let Overlay::Dialog(dialog) = &mut self.overlay
+        {
+            dialog.ticket = next;
+            dialog.sight = Sight::Unseen;
+        }
+        Vec::new()
+    }
+
     fn sighted(&mut self, ticket: u64, sight: Sight) -> Vec<Command> {
+        let is_shown = !self.is_too_small();
         if let Overlay::Dialog(dialog) = &mut self.overlay
             && dialog.ticket == ticket
+            && is_shown
         {
             dialog.sight = sight;
         }

@@ -40,7 +40,7 @@ use crate::console::dialog::Sight;
 use crate::console::filter::Filter;
 use crate::console::keys::{BINDINGS, Intent};
 use crate::console::state::{
-    Access, LIST_ROWS_MAX, Overlay, Place, SIZE_MIN, Sifted, State, Tone, completions,
+    Access, LIST_ROWS_MAX, Overlay, Place, SIZE_MIN, Sifted, State, Tone, completions, is_too_small,
 };
 use crate::console::theme::Theme;
 use crate::console::views::{VIEWS, View};
@@ -56,7 +56,7 @@ const WORD_TITLES_WIDTH: u16 = 76;
 /// Draws everything.
 pub fn render(state: &State, frame: &mut Frame<'_>) {
     let area = frame.area();
-    if area.width < SIZE_MIN.0 || area.height < SIZE_MIN.1 {
+    if is_too_small((area.width, area.height)) {
         return too_small(frame, area);
     }
     let [header, tabs, body, notice, hints] = Layout::vertical([

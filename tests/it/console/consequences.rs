@@ -190,3 +190,21 @@ fn a_replay_that_changes_nothing_does_not_say_that_no_loa_is_effective() {
     desk.press("4GP").sees(&["takes no access away"]);
     assert!(!desk.screen().contains("no LOA is effective now"), "{}", desk.screen());
 }
+
+#[test]
+fn a_dialog_that_a_small_terminal_hid_has_to_be_read_again() {
+    let rig = staged();
+    let mut desk = Desk::unlocked(&rig, SIZE);
+    desk.press("/acme<Enter>H").press("because");
+    let read = dialog_of(&desk.state).ticket;
+
+    desk.send(Message::Resized(39, 9));
+    desk.send(Message::Read(read));
+    desk.draws();
+    desk.send(Message::Resized(120, 40));
+    desk.send(Message::Key(parse_keys("<Enter>")[0]));
+    assert_eq!((desk.acts, dialog_of(&desk.state).sight), (0, Sight::Unseen));
+
+    desk.draws();
+    desk.press("<Enter>").sees(&["is ON_HOLD"]);
+}
