@@ -153,7 +153,9 @@ fn a_log_that_a_reader_keeps_from_ending_is_found() {
     let world = World::in_real_time();
     let shell = shell(&world, &[]);
     shell.parties();
-    let open = || rusqlite::Connection::open(shell.directory.file("countersign.db")).unwrap();
+    let (path, flags) =
+        (shell.directory.file("countersign.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE);
+    let open = || rusqlite::Connection::open_with_flags(&path, flags).unwrap();
     let (reader, writer) = (open(), open());
     reader.execute_batch("BEGIN; SELECT * FROM organization").unwrap();
     let webhook = "INSERT INTO delivery (body_sha256, body, headers, received_at_ms)
