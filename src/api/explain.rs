@@ -41,7 +41,8 @@ pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
             Failure::Forbidden("only a party may ask about a Letter of Authorization").into()
         );
     }
-    Ok(json(&ExplanationBody::of(&explain(call.appliance, &granting, &authorized, at)?)))
+    let explanation = explain(call.appliance, &granting, &authorized, at)?;
+    Ok(json(&ExplanationBody::told_to(&owner, &explanation)))
 }
 
 fn of_request(
@@ -75,10 +76,11 @@ pub struct ExplanationBody<'a> {
 #[serde(rename_all = "camelCase")]
 struct ConditionBody {
     name: &'static str,
-    holds: bool,
-    value: &'static str,
+    holds: Option<bool>,
+    value: Option<&'static str>,
     since: Option<String>,
     fact: Option<FactBody>,
+    withheld: Option<&'static str>,
 }
 
 /// Source and event only: an operator's reason may name people.
@@ -98,8 +100,18 @@ struct NextBody {
 }
 
 impl<'a> ExplanationBody<'a> {
-    /// The object of an explanation.
+    /// The object of an explanation, whole: for operators.
     pub fn of(it: &'a Explanation) -> Self {
+        Self::with(it, |_| false)
+    }
+
+    /// The object of an explanation, without what a party may not know.
+    fn told_to(party: &OrganizationId, it: &'a Explanation) -> Self {
+        Self::with(it, |condition| it.withholds(condition.name, party))
+    }
+
+    fn with(it: &'a Explanation, is_withheld: impl Fn(&Condition) -> bool) -> Self {
+        let body_of = |it| if is_withheld(it) { withheld(it) } else { condition(it) };
         Self {
             object: "authorization_explanation",
             granting_organization_id: it.granting.as_str(),
@@ -107,7 +119,7 @@ impl<'a> ExplanationBody<'a> {
             r#type: crate::domain::authorization::AUTHORIZATION_TYPE,
             at: it.at.to_string(),
             effective: it.is_effective,
-            conditions: it.conditions.iter().map(condition).collect(),
+            conditions: it.conditions.iter().map(body_of).collect(),
             next_action: it.next.map(|it| NextBody { who: it.who.as_str(), what: it.what }),
         }
     }
@@ -116,10 +128,25 @@ impl<'a> ExplanationBody<'a> {
 fn condition(it: &Condition) -> ConditionBody {
     ConditionBody {
         name: it.name.as_str(),
-        holds: it.holds,
-        value: it.value,
+        holds: Some(it.holds),
+        value: Some(it.value),
         since: it.since.map(|it| it.to_string()),
         fact: it.fact.as_ref().map(fact),
+        withheld: None,
+    }
+}
+
+fn withheld(it: &Condition) -> ConditionBody {
+    ConditionBody {
+        name: it.name.as_str(),
+        holds: None,
+        value: None,
+        since: None,
+        fact: None,
+        withheld: Some(
+            "The customer's verification is withheld while no Letter of Authorization between the \
+             two is PENDING or ACTIVE.",
+        ),
     }
 }
 

@@ -31,6 +31,16 @@ pub struct Explanation {
     pub next: Option<Next>,
 }
 
+impl Explanation {
+    /// Whether a condition is none of a party's business. How a customer's verification stands is
+    /// told to a broker only where the gate would let it read it: while an LOA between the two is
+    /// live. The customer may know everything about itself.
+    pub fn withholds(&self, name: ConditionName, party: &OrganizationId) -> bool {
+        let is_live = self.conditions.iter().any(|it| it.name == ConditionName::Live && it.holds);
+        name == ConditionName::Approved && *party != self.granting && !is_live
+    }
+}
+
 /// One condition of the gate.
 #[derive(Clone, Debug)]
 pub struct Condition {

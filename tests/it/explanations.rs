@@ -81,8 +81,10 @@ fn the_past_is_explained_by_what_was_known_then() {
     rig.post("/v1/authorizations/revoke", &broker.key, None, &body);
     rig.advance(20 * DAY_MS);
 
+    let (key, towards) =
+        (rig.key_of(&customer), format!("&authorizedOrganizationId={}", broker.id));
     let at = |instant: &str| {
-        let it = explain(&rig, &broker.key, &customer, &format!("&at={instant}"));
+        let it = explain(&rig, &key, &customer, &format!("{towards}&at={instant}"));
         (it["effective"].as_bool().unwrap(), missing(&it).join(" "))
     };
 
@@ -100,9 +102,74 @@ fn the_past_is_explained_by_what_was_known_then() {
         at("2026-01-13T03:04:05.000Z").1,
         "authorization_live authorization_signed verification_approved"
     );
-    let expired = explain(&rig, &broker.key, &customer, "");
+    let expired = explain(&rig, &key, &customer, &towards);
     assert_eq!(expired["conditions"][2]["fact"]["source"], "expiry");
     assert_eq!(expired["conditions"][2]["since"], "2026-01-13T03:04:05.000Z");
+}
+
+/// Whether an explanation tells how the verification stood.
+fn tells_verification(explanation: &Value) -> bool {
+    let approved = &explanation["conditions"][2];
+    let is_withheld = approved["withheld"].is_string();
+    for told in ["holds", "value", "since"] {
+        assert_eq!(approved[told].is_null(), is_withheld, "{told}: {explanation}");
+    }
+    assert!(!is_withheld || approved["fact"].is_null(), "{explanation}");
+    !is_withheld
+}
+
+#[test]
+fn a_stranger_is_not_told_how_a_customers_verification_stands() {
+    let rig = Rig::new();
+    let (broker, stranger) = (rig.broker(), rig.broker());
+    let customer = rig.customer(&broker, "BUSINESS");
+    rig.sign(&customer, &broker.id);
+    deliver(&rig, &customer, "GREEN");
+
+    let told = explain(&rig, &stranger.key, &customer, "");
+
+    assert!(!tells_verification(&told));
+    assert_eq!(told["effective"], false);
+    assert_eq!(missing(&told), ["authorization_live", "authorization_signed"]);
+    assert_eq!(told["nextAction"]["who"], "broker");
+    for secret in ["APPROVED", "provider", "verification_event"] {
+        assert!(!told.to_string().contains(secret), "{secret} in {told}");
+    }
+
+    let refused = rig.get("/v1/organizations/verification", &stranger.key, Some(&customer));
+    assert_eq!(refused.refusal(), (403, "authorization_required"));
+    assert!(rig.appliance.store.is_writable().is_ok(), "the refusal's note stands before this");
+    let path = format!("/v1/authorizations/explain?requestId={}", refused.text("/error/requestId"));
+    assert!(!tells_verification(&rig.get(&path, &stranger.key, None).body));
+    let both = format!("&authorizedOrganizationId={}", stranger.id);
+    let own = explain(&rig, &rig.key_of(&customer), &customer, &both);
+    assert_eq!(own["conditions"][2]["value"], "APPROVED", "the customer may know of itself");
+}
+
+#[test]
+fn a_revoked_broker_is_told_the_verification_of_its_own_time_only() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    deliver(&rig, &customer, "GREEN");
+    rig.advance(DAY_MS);
+    let body = json!({"grantingOrganizationId": customer, "authorizedOrganizationId": broker.id,
+        "type": "LOA"});
+    assert_eq!(rig.post("/v1/authorizations/revoke", &broker.key, None, &body).status, 200);
+    rig.advance(DAY_MS);
+
+    let at = |at: &str| tells_verification(&explain(&rig, &broker.key, &customer, at));
+
+    assert!(at("&at=2026-01-03T03:04:04.999Z"));
+    assert!(!at("&at=2026-01-03T03:04:05.000Z"));
+    assert!(!at(""));
+    rig.post(
+        "/v1/authorizations",
+        &broker.key,
+        None,
+        &json!({"grantingOrganizationId": customer, "type": "LOA"}),
+    );
+    assert!(at(""), "a PENDING one lets it read again");
 }
 
 #[test]

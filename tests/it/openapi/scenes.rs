@@ -452,6 +452,7 @@ fn explanations(ledger: &mut Ledger) {
     let nobody = ask("?grantingOrganizationId=org_nobody");
     ledger.is(explain, "organizationNotFound", &nobody);
     let other = format!("{of}&authorizedOrganizationId={}", broker.id);
+    ledger.is(explain, "withheld", &Ask::of(&stranger.key).query(&of).send(&rig, explain));
     let not_a_party = Ask::of(&stranger.key).query(&other).send(&rig, explain);
     ledger.is(explain, "notAParty", &not_a_party);
 }
