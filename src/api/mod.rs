@@ -193,12 +193,21 @@ struct Call<'a> {
 #[derive(Default)]
 struct Noted {
     headers: Vec<(&'static str, String)>,
-    /// Who called for whom and what for, once the key was right.
-    attempt: Option<(OrganizationId, OrganizationId, Purpose)>,
+    /// The call that the gate refused, and when it had.
+    attempt: Option<Attempt>,
     /// Whose key it was, once it was right.
     organization: Option<OrganizationId>,
     /// Where the answer will be kept for a repeated request.
     slot: Option<idempotency::Slot>,
+}
+
+/// Who called for whom and what for, and when that had been decided: a client that waits may be
+/// refused long after it called, and by what was not known then.
+struct Attempt {
+    caller: OrganizationId,
+    subject: OrganizationId,
+    purpose: Purpose,
+    decided_at: Timestamp,
 }
 
 /// Requests with an Idempotency-Key take a detour; all others go straight to their route.
@@ -347,10 +356,13 @@ impl Call<'_> {
             Ok(caller) => self.admitted(caller),
             Err(Failure::InvalidApiKey) => Err(self.wrong_key(Failure::InvalidApiKey.into())),
             Err(Failure::AuthorizationRequired(refusal)) => {
+                let decided_at = (self.appliance.clock)();
                 let caller = authenticate(self.appliance, key, None, purpose, now)?;
                 let caller = self.admitted(caller)?.acting.caller().clone();
                 if let Some(subject) = on_behalf_of {
-                    self.noted.borrow_mut().attempt = Some((caller, subject.clone(), purpose));
+                    let subject = subject.clone();
+                    let attempt = Attempt { caller, subject, purpose, decided_at };
+                    self.noted.borrow_mut().attempt = Some(attempt);
                 }
                 Err(Failure::AuthorizationRequired(refusal).into())
             }
@@ -424,14 +436,13 @@ impl Call<'_> {
         if let (ApiError::Failure(Failure::AuthorizationRequired(refusal)), Some(attempt)) =
             (error, attempt)
         {
-            let (caller, subject, purpose) = attempt;
             let kept = GateRefusal {
                 request_id: self.id.clone(),
-                caller,
-                subject,
-                purpose: purpose.as_str().to_owned(),
+                caller: attempt.caller,
+                subject: attempt.subject,
+                purpose: attempt.purpose.as_str().to_owned(),
                 refusal: refusal.as_str().to_owned(),
-                refused_at: self.now,
+                refused_at: attempt.decided_at,
             };
             self.appliance.store.write_later(move |tx| tx.insert_gate_refusal(&kept));
         }

@@ -127,6 +127,30 @@ fn a_revoked_loa_ends_a_wait_with_a_refusal() {
 }
 
 #[test]
+fn a_wait_that_ends_in_a_refusal_is_explained_at_the_instant_of_the_refusal() {
+    let rig = Rig::new();
+    let (broker, customer, tag) = setting(&rig);
+
+    let refused = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            poll(&rig, &broker, &customer, &[("Prefer", "wait=60"), ("If-None-Match", &tag)])
+        });
+        wait_until_waiting(&rig, 1);
+        rig.advance(30_000);
+        let body = json!({"grantingOrganizationId": customer,
+            "authorizedOrganizationId": broker.id, "type": "LOA"});
+        rig.post("/v1/authorizations/revoke", &broker.key, None, &body);
+        waiting.join().unwrap()
+    });
+
+    assert!(rig.appliance.store.is_writable().is_ok(), "the refusal's note stands before this");
+    let path = format!("/v1/authorizations/explain?requestId={}", refused.text("/error/requestId"));
+    let explained = rig.get(&path, &broker.key, None);
+    assert_eq!(explained.text("/at"), "2026-01-02T03:04:35.000Z");
+    assert_eq!(explained.text("/conditions/0/value"), "REVOKED", "not as when it was called");
+}
+
+#[test]
 fn a_change_by_another_process_wakes_too() {
     let rig = Rig::new();
     rig.appliance.store.notice_other_processes().unwrap();
