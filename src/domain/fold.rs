@@ -102,6 +102,18 @@ impl Verification {
         }
     }
 
+    /// Of `facts`, the one that gave the approval that ends at [`Self::expires_at`]; of twins the
+    /// first. `None`: there is no such approval.
+    pub fn approved_by<'f>(&self, facts: &'f [Fact]) -> Option<&'f Fact> {
+        let expires_at = self.expires_at?;
+        let approves = |it: &&Fact| {
+            it.event == Event::OperatorApprove
+                || it.event == Event::ProviderApproved && it.applicant_id == self.applicant_id
+        };
+        let approvals = facts.iter().filter(approves);
+        approvals.filter(|it| expiry_of(it) == Some(expires_at)).min_by_key(|it| it.sequence)
+    }
+
     /// The verification after one more fact was recorded at `now`: the fold of `facts` (all of
     /// them, in any order), `updated_at` moved only if readers see another status than before.
     #[must_use]
@@ -207,6 +219,11 @@ fn step_in_retrospect(state: State, event: Event) -> Step {
     }
 }
 
+/// The instant at which the approval that a fact gives is over.
+fn expiry_of(approval: &Fact) -> Option<Timestamp> {
+    (approval.valid_days > 0).then(|| approval.happened_at.plus_days(approval.valid_days))
+}
+
 struct Fold<'a> {
     verification: Verification,
     /// Applicants that an import linked without taking over.
@@ -280,8 +297,7 @@ impl<'a> Fold<'a> {
 
     fn approve(&mut self, fact: &Fact) {
         self.verification.lapsed = false;
-        self.verification.expires_at =
-            (fact.valid_days > 0).then(|| fact.happened_at.plus_days(fact.valid_days));
+        self.verification.expires_at = expiry_of(fact);
     }
 
     fn expire(&mut self, at: Timestamp) {

@@ -12,6 +12,7 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Status};
 use crate::store::{AuthorizationCause, Cause, RecordedFact};
+use crate::usecase::history::{ChangeSource, EXPIRED, changes};
 use crate::usecase::{Appliance, Failure};
 
 /// The gate between two organizations at an instant.
@@ -114,7 +115,7 @@ impl RestsOn {
         match self {
             Self::Authorization { event, .. } => event.as_str(),
             Self::Verification { event, .. } => event.as_str(),
-            Self::Expiry { .. } => "approval_expired",
+            Self::Expiry { .. } => EXPIRED,
         }
     }
 
@@ -182,10 +183,10 @@ pub fn explain(
         let cause = loa.map(|(_, it)| register.authorization_cause(it.sequence)).transpose()?;
         Ok::<_, Failure>((customer.created_at, register.facts(granting)?, loa, cause))
     })?;
-    let facts: Vec<Fact> =
-        recorded.iter().map(|it| it.fact.clone()).filter(|it| it.known_at <= at).collect();
-    let verification = Verification::rebuild(created_at, &facts);
-    let standing = verification.at(at);
+    let recorded: Vec<RecordedFact> =
+        recorded.into_iter().filter(|it| it.fact.known_at <= at).collect();
+    let facts: Vec<Fact> = recorded.iter().map(|it| it.fact.clone()).collect();
+    let standing = Verification::rebuild(created_at, &facts).at(at);
     let live = loa.map(|(status, _)| status).filter(|it| *it != AuthorizationStatus::Revoked);
     let refusal =
         Acting::on_behalf(authorized.clone(), granting.clone(), Purpose::Act, live, standing).err();
@@ -216,7 +217,7 @@ pub fn explain(
             holds: standing.status == Status::Approved,
             value: standing.status.as_str(),
             since: Some(standing.updated_at),
-            fact: deciding_fact(created_at, &facts, &recorded, at),
+            fact: deciding_fact(created_at, &recorded, at),
         },
     ];
     Ok(Explanation {
@@ -229,31 +230,21 @@ pub fn explain(
     })
 }
 
-/// The fact whose recording gave readers the status that they saw at `at`.
+/// What gave readers the status that they saw at `at`; `None`: nothing has happened yet.
 fn deciding_fact(
     created_at: Timestamp,
-    facts: &[Fact],
     recorded: &[RecordedFact],
     at: Timestamp,
 ) -> Option<RestsOn> {
-    let history = Verification::history(created_at, facts);
-    let (_, last) = history.last()?;
-    let seen = last.at(at);
-    let cause_of = |sequence: i64| {
-        recorded.iter().find(|it| it.fact.sequence == sequence).map(|it| it.cause.clone())
-    };
-    if seen.status != last.state.status() {
-        let (approval, _) = history.iter().rev().find(|(it, _)| gives_approval(it.event))?;
-        let cause = cause_of(approval.sequence)?;
-        return Some(RestsOn::Expiry { sequence: approval.sequence, cause });
-    }
-    let (fact, _) = history.iter().rev().find(|(it, _)| it.known_at <= seen.updated_at)?;
-    let cause = cause_of(fact.sequence)?;
-    Some(RestsOn::Verification { sequence: fact.sequence, event: fact.event, cause })
-}
-
-fn gives_approval(event: Event) -> bool {
-    matches!(event, Event::ProviderApproved | Event::OperatorApprove)
+    let change = changes(created_at, recorded, at).pop()?;
+    let RecordedFact { fact, cause } =
+        recorded.iter().find(|it| Some(it.fact.sequence) == change.fact)?.clone();
+    let sequence = fact.sequence;
+    Some(if change.source == ChangeSource::Expiry {
+        RestsOn::Expiry { sequence, cause }
+    } else {
+        RestsOn::Verification { sequence, event: fact.event, cause }
+    })
 }
 
 /// The one next action. The LOA comes first, because the customer can sign it at any time.

@@ -20,9 +20,14 @@ pub struct Change {
     pub at: Timestamp,
     /// Who brought it about.
     pub source: ChangeSource,
-    /// By which event: the register's word, or `approval_expired`.
+    /// By which event: the register's word, or [`EXPIRED`].
     pub cause: &'static str,
+    /// The fact that brought it about; of an expiry, the one that gave the approval.
+    pub fact: Option<i64>,
 }
+
+/// The word of a change that time brought about.
+pub const EXPIRED: &str = "approval_expired";
 
 /// Who brought a change about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,47 +74,64 @@ pub fn status_changes(
     Ok(changes(created_at, &facts, now))
 }
 
-fn changes(created_at: Timestamp, recorded: &[RecordedFact], now: Timestamp) -> Vec<Change> {
-    let mut found = Vec::new();
-    let mut seen = Verification::new(created_at);
+/// Every change of status until `now` that recorded facts, those of one organization, come to.
+pub(super) fn changes(
+    created_at: Timestamp,
+    recorded: &[RecordedFact],
+    now: Timestamp,
+) -> Vec<Change> {
     let facts: Vec<Fact> = recorded.iter().map(|it| it.fact.clone()).collect();
     let asked: BTreeSet<i64> = recorded
         .iter()
         .filter(|it| matches!(it.cause, Cause::Asked(_)))
         .map(|it| it.fact.sequence)
         .collect();
+    let verification = Verification::new(created_at);
+    let mut walk = Walk { seen: verification.state.status(), verification, found: Vec::new() };
     for (fact, after) in Verification::history(created_at, &facts) {
-        note_expiry(&mut found, &seen, fact.known_at);
-        let (from, to) = (seen.at(fact.known_at).status, after.at(fact.known_at).status);
-        if from != to {
-            found.push(Change {
-                from,
-                to,
-                at: fact.known_at,
-                source: if asked.contains(&fact.sequence) {
-                    ChangeSource::Reconcile
-                } else {
-                    source_of(fact.event)
-                },
-                cause: fact.event.as_str(),
-            });
-        }
-        seen = after;
+        walk.look(fact.known_at, None, &facts);
+        walk.verification = after;
+        let source = if asked.contains(&fact.sequence) {
+            ChangeSource::Reconcile
+        } else {
+            source_of(fact.event)
+        };
+        walk.look(fact.known_at, Some((&fact, source)), &facts);
     }
-    note_expiry(&mut found, &seen, now);
-    found
+    walk.look(now, None, &facts);
+    walk.found
 }
 
-/// An approval that ran out before `until` is a change that no fact records.
-fn note_expiry(found: &mut Vec<Change>, seen: &Verification, until: Timestamp) {
-    let standing = seen.at(until);
-    if standing.status != seen.state.status() {
-        found.push(Change {
-            from: seen.state.status(),
+/// The way through the facts as readers saw it.
+struct Walk {
+    verification: Verification,
+    /// The status that readers saw last.
+    seen: Status,
+    found: Vec<Change>,
+}
+
+impl Walk {
+    /// Notes what readers see at `at`, if it is another status than before: by the fact that was
+    /// recorded then, or because an approval has run out, which no fact records.
+    fn look(&mut self, at: Timestamp, recorded: Option<(&Fact, ChangeSource)>, facts: &[Fact]) {
+        let standing = self.verification.at(at);
+        if standing.status == self.seen {
+            return;
+        }
+        let from = std::mem::replace(&mut self.seen, standing.status);
+        let (source, cause, fact) = match recorded {
+            Some((fact, source)) if standing.status == self.verification.state.status() => {
+                (source, fact.event.as_str(), Some(fact))
+            }
+            _ => (ChangeSource::Expiry, EXPIRED, self.verification.approved_by(facts)),
+        };
+        self.found.push(Change {
+            from,
             to: standing.status,
             at: standing.updated_at,
-            source: ChangeSource::Expiry,
-            cause: "approval_expired",
+            source,
+            cause,
+            fact: fact.map(|it| it.sequence),
         });
     }
 }

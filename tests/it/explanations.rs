@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rig::{DAY_MS, Rig, Setup, sumsub_instant};
+use crate::sumsub::{World, kind};
 use countersign::usecase::decide::Decision;
 
 fn deliver(rig: &Rig, customer: &str, answer: &str) {
@@ -170,6 +171,77 @@ fn a_revoked_broker_is_told_the_verification_of_its_own_time_only() {
         &json!({"grantingOrganizationId": customer, "type": "LOA"}),
     );
     assert!(at(""), "a PENDING one lets it read again");
+}
+
+#[test]
+fn a_fact_after_an_expiry_that_changes_nothing_does_not_hide_the_expiry() {
+    let rig = Rig::with(Setup { valid_days: 10, ..Setup::default() });
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    deliver(&rig, &customer, "GREEN");
+    let approval = explain(&rig, &broker.key, &customer, "")["conditions"][2]["fact"].clone();
+    rig.advance(11 * DAY_MS);
+    deliver(&rig, &customer, "RED");
+
+    let told = explain(&rig, &broker.key, &customer, "");
+
+    let it = &told["conditions"][2];
+    assert_eq!(
+        (&it["value"], &it["since"]),
+        (&json!("RESUBMISSION_REQUIRED"), &json!("2026-01-12T03:04:05.000Z"))
+    );
+    assert_eq!(it["fact"]["source"], "expiry");
+    assert_eq!(it["fact"]["event"], "approval_expired");
+    assert_eq!(it["fact"]["id"], approval["id"], "the approval that ran out");
+}
+
+#[test]
+fn an_expiry_names_the_approval_that_ran_out_and_not_that_of_an_audited_applicant() {
+    let world = World::with(kind(), Setup { valid_days: 10, ..Setup::default() });
+    let rig = &world.rig;
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "INDIVIDUAL");
+    rig.sign(&customer, &broker.id);
+    rig.start_session(&broker.key, Some(&customer));
+    let applicant = world.applicant(&customer);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    let approval = explain(rig, &broker.key, &customer, "")["conditions"][2]["fact"].clone();
+    rig.advance(1000);
+    let body = json!({"shareToken": world.share_token()});
+    let import = "/v1/organizations/verification/import";
+    assert_eq!(rig.post(import, &broker.key, Some(&customer), &body).text("/status"), "APPROVED");
+    assert!(world.deliver() > 0);
+    assert_eq!(rig.newest_outcome(), "not_current_applicant");
+    rig.advance(11 * DAY_MS);
+
+    let told = explain(rig, &broker.key, &customer, "");
+
+    let fact = &told["conditions"][2]["fact"];
+    assert_eq!((&fact["source"], &fact["id"]), (&json!("expiry"), &approval["id"]));
+}
+
+#[test]
+fn an_approval_that_is_known_only_when_it_is_over_is_one_change_and_never_seen_as_approved() {
+    let rig = Rig::with(Setup { valid_days: 10, ..Setup::default() });
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    let late = json!({"applicantId": "a1", "type": "applicantReviewed",
+        "reviewStatus": "completed", "externalUserId": customer, "sandboxMode": true,
+        "reviewResult": {"reviewAnswer": "GREEN"}, "createdAtMs": sumsub_instant(rig.now())});
+    rig.advance(11 * DAY_MS);
+    assert_eq!(rig.deliver(&late).status, 200);
+
+    let events = "/v1/organizations/verification/events";
+    let all = rig.get(events, &broker.key, Some(&customer));
+
+    assert_eq!(all.body["data"].as_array().unwrap().len(), 1, "{all:?}");
+    assert_eq!(all.text("/data/0/previousStatus"), "NOT_STARTED");
+    assert_eq!(all.text("/data/0/status"), "RESUBMISSION_REQUIRED");
+    assert_eq!(all.text("/data/0/cause"), "approval_expired");
+    let told = explain(&rig, &broker.key, &customer, "");
+    assert_eq!(told["conditions"][2]["since"], all.body["data"][0]["at"]);
+    assert_eq!(told["conditions"][2]["fact"]["source"], "expiry");
 }
 
 #[test]
