@@ -164,7 +164,9 @@ pub struct Next {
     pub what: &'static str,
 }
 
-/// Explains the gate between two organizations at `at`, or now.
+/// Explains the gate between two organizations at `at`, by what was known then; or now, by all that
+/// is known, as the gate decides: after a step of the clock that is more than what bears an instant
+/// until now.
 pub fn explain(
     appliance: &Appliance,
     granting: &OrganizationId,
@@ -172,6 +174,7 @@ pub fn explain(
     at: Option<Timestamp>,
 ) -> Result<Explanation, Failure> {
     let now = (appliance.clock)();
+    let known_until = at.unwrap_or(Timestamp::from_ms(i64::MAX));
     let at = at.unwrap_or(now);
     if at > now {
         return Err(Failure::Invalid(format!("`at` lies ahead; it is {now} now")));
@@ -179,12 +182,12 @@ pub fn explain(
     let (created_at, recorded, loa, loa_cause) = appliance.store.snapshot(|register| {
         let customer = register.organization(granting)?.ok_or(Failure::OrganizationNotFound)?;
         register.organization(authorized)?.ok_or(Failure::OrganizationNotFound)?;
-        let loa = known_at(&register.authorization_facts(granting, authorized)?, at);
+        let loa = known_at(&register.authorization_facts(granting, authorized)?, known_until);
         let cause = loa.map(|(_, it)| register.authorization_cause(it.sequence)).transpose()?;
         Ok::<_, Failure>((customer.created_at, register.facts(granting)?, loa, cause))
     })?;
     let recorded: Vec<RecordedFact> =
-        recorded.into_iter().filter(|it| it.fact.known_at <= at).collect();
+        recorded.into_iter().filter(|it| it.fact.known_at <= known_until).collect();
     let facts: Vec<Fact> = recorded.iter().map(|it| it.fact.clone()).collect();
     let standing = Verification::rebuild(created_at, &facts).at(at);
     let live = loa.map(|(status, _)| status).filter(|it| *it != AuthorizationStatus::Revoked);

@@ -245,6 +245,26 @@ fn an_approval_that_is_known_only_when_it_is_over_is_one_change_and_never_seen_a
 }
 
 #[test]
+fn after_a_clock_went_back_the_explanation_of_now_says_what_the_gate_does() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    rig.advance(60_000);
+    rig.sign(&customer, &broker.id);
+    deliver(&rig, &customer, "GREEN");
+    rig.advance(-30_000);
+
+    assert_eq!(rig.get("/v1/organizations", &broker.key, Some(&customer)).status, 200);
+    let told = explain(&rig, &broker.key, &customer, "");
+
+    assert_eq!((&told["effective"], missing(&told).len()), (&json!(true), 0));
+    assert_eq!(told["at"], "2026-01-02T03:04:35.000Z");
+    assert_eq!(told["conditions"][2]["fact"]["event"], "provider_approved");
+    let then = explain(&rig, &broker.key, &customer, "&at=2026-01-02T03:04:35.000Z");
+    assert_eq!(then["effective"], false, "an instant that is named is told by what bears it");
+}
+
+#[test]
 fn only_parties_may_ask_and_only_about_what_has_been() {
     let rig = Rig::new();
     let (broker, stranger) = (rig.broker(), rig.broker());
