@@ -173,6 +173,14 @@ pub fn explain(
     authorized: &OrganizationId,
     at: Option<Timestamp>,
 ) -> Result<Explanation, Failure> {
+    if granting == authorized {
+        return Err(Failure::Invalid(
+            "an organization acts for itself without a Letter of Authorization, so there is none \
+             to explain: name the customer as the granting and its broker as the authorized \
+             organization"
+                .to_owned(),
+        ));
+    }
     let now = (appliance.clock)();
     let known_until = at.unwrap_or(Timestamp::from_ms(i64::MAX));
     let at = at.unwrap_or(now);

@@ -289,6 +289,18 @@ fn only_parties_may_ask_and_only_about_what_has_been() {
 }
 
 #[test]
+fn an_organization_that_asks_about_itself_is_told_whom_to_name() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let path = format!("/v1/authorizations/explain?grantingOrganizationId={}", broker.id);
+
+    let refused = rig.get(&path, &broker.key, None);
+
+    assert_eq!(refused.refusal(), (400, "validation_error"));
+    assert!(refused.text("/error/message").contains("name the customer"), "{refused:?}");
+}
+
+#[test]
 fn a_refusals_request_id_finds_the_decision() {
     let rig = Rig::new();
     let broker = rig.broker();

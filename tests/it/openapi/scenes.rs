@@ -448,6 +448,8 @@ fn explanations(ledger: &mut Ledger) {
     ledger.is(delivery, "approved", &rig.deliver(&green));
     ledger.is(explain, "effective", &ask(&of));
     ledger.is(explain, "nothingAsked", &ask(""));
+    let oneself = ask(&format!("?grantingOrganizationId={}", broker.id));
+    ledger.is(explain, "aboutOneself", &oneself);
     ledger.is(explain, "badInstant", &ask(&format!("{of}&at=noon")));
     let nobody = ask("?grantingOrganizationId=org_nobody");
     ledger.is(explain, "organizationNotFound", &nobody);
