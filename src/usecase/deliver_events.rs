@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::domain::outgoing::{DeliveryStatus, Try};
+use crate::domain::outgoing::{Attempted, DeliveryStatus, Try, Verdict};
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{Parcel, Receipt, Target};
 use crate::store::{Claim, DueEndpoint, NewAttempt, WebhookEndpoint};
@@ -111,7 +111,12 @@ fn attempt(appliance: &Appliance, claim: &Claim) -> Result<(), Failure> {
         let endpoint = tx.any_webhook_endpoint(&claim.endpoint.id)?;
         let failing_since = endpoint.as_ref().and_then(|it| it.failing_since);
         let number = claim.attempts.saturating_add(1);
-        let verdict = schedule.judge(Try { attempted, number, spread, ended_at }, failing_since);
+        let it = Try { attempted, number, spread, ended_at };
+        let verdict = if endpoint.as_ref().is_some_and(|it| is_another(it, &claim.endpoint)) {
+            Verdict { failing_since, ..schedule.judge(of_another(it), None) }
+        } else {
+            schedule.judge(it, failing_since)
+        };
         tx.record_attempt(&claim, &attempt, &verdict)?;
         if let Some(endpoint) = endpoint.filter(|it| verdict.disables && !it.disabled) {
             tracing::warn!(endpoint = endpoint.id, "a webhook endpoint failed too long: disabled");
@@ -127,6 +132,18 @@ fn attempt(appliance: &Appliance, claim: &Claim) -> Result<(), Failure> {
         }
         Ok(())
     })
+}
+
+/// Whether its owner has changed an endpoint since an attempt at it was claimed.
+fn is_another(now: &WebhookEndpoint, then: &WebhookEndpoint) -> bool {
+    now.url != then.url || now.updated_at != then.updated_at
+}
+
+/// What an attempt says of a delivery, but not of its endpoint, which is another by now: a 410 is
+/// one failure, and no streak goes on.
+fn of_another(it: Try) -> Try {
+    let failed = Attempted::Failed { retry_after_ms: None };
+    Try { attempted: if it.attempted == Attempted::Gone { failed } else { it.attempted }, ..it }
 }
 
 fn send(appliance: &Appliance, claim: &Claim, now: Timestamp) -> Receipt {

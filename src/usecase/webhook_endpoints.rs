@@ -110,7 +110,8 @@ pub fn list_webhook_endpoints(
     Ok(page(rows, limit))
 }
 
-/// Changes an endpoint. Enabling one that was disabled forgives its failures.
+/// Changes an endpoint. Enabling one that was disabled forgives its failures, and so does another
+/// URL.
 pub fn change_webhook_endpoint(
     appliance: &Appliance,
     owner: &OrganizationId,
@@ -124,13 +125,14 @@ pub fn change_webhook_endpoint(
     appliance.store.write(move |tx| {
         let before = tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
         let disabled = change.disabled.unwrap_or(before.disabled);
-        let is_enabled_again = before.disabled && !disabled;
+        let url = url.unwrap_or_else(|| before.url.clone());
+        let is_forgiven = (before.disabled && !disabled) || url != before.url;
         let after = WebhookEndpoint {
-            url: url.unwrap_or_else(|| before.url.clone()),
+            url,
             description: if is_described { description } else { before.description.clone() },
             event_types: change.event_types.unwrap_or_else(|| before.event_types.clone()),
             disabled,
-            failing_since: before.failing_since.filter(|_| !is_enabled_again),
+            failing_since: before.failing_since.filter(|_| !is_forgiven),
             ..before.clone()
         };
         if after == before {

@@ -276,6 +276,78 @@ fn a_410_disables_the_endpoint_at_once() {
     assert_eq!(log.body["data"].as_array().unwrap().len(), 2);
 }
 
+/// Attempts the newest event, and changes the endpoint while the receiver has yet to answer.
+fn change_in_mid_attempt(post: &Post, answer: Reply, change: &dyn Fn()) {
+    post.receiver.hold();
+    post.receiver.answers(answer);
+    let before = post.receiver.count();
+    std::thread::scope(|scope| {
+        let attempts = scope.spawn(|| post.deliver());
+        wait_until(&|| post.receiver.count() > before);
+        change();
+        post.receiver.let_go();
+        assert_eq!(attempts.join().unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_late_410_of_a_former_url_does_not_disable_the_endpoint() {
+    let post = Post::new();
+    let elsewhere = Receiver::start();
+    post.rig.decide(&post.customer, Decision::Hold).unwrap();
+
+    change_in_mid_attempt(&post, Reply::status(410), &|| {
+        assert_eq!(post.patch(&json!({"url": elsewhere.url})).status, 200);
+    });
+
+    assert_eq!(post.get("").body["disabled"], false);
+    assert_eq!(post.newest().0, "PENDING");
+    post.rig.advance(6000);
+    assert_eq!((post.deliver(), elsewhere.count()), (1, 1), "it goes to the new one");
+    assert_eq!(post.newest().0, "DELIVERED");
+}
+
+#[test]
+fn a_late_410_from_before_an_endpoint_was_enabled_again_does_not_disable_it() {
+    let post = Post::new();
+    post.rig.decide(&post.customer, Decision::Hold).unwrap();
+
+    change_in_mid_attempt(&post, Reply::status(410), &|| {
+        post.rig.advance(1000);
+        for disabled in [true, false] {
+            assert_eq!(post.patch(&json!({ "disabled": disabled })).status, 200);
+        }
+    });
+
+    assert_eq!(post.get("").body["disabled"], false);
+    post.receiver.answers(Reply::status(410));
+    post.rig.decide(&post.customer, Decision::Approve).unwrap();
+    assert_eq!(post.deliver(), 1);
+    assert_eq!(post.get("").body["disabled"], true, "a 410 to what it is now counts");
+}
+
+#[test]
+fn another_url_does_not_inherit_the_failures_of_the_one_before_it() {
+    let post = Post::new();
+    post.receiver.answers(Reply::status(500));
+    post.rig.decide(&post.customer, Decision::Hold).unwrap();
+    post.deliver();
+    post.rig.advance(6 * DAY_MS);
+    let elsewhere = Receiver::start();
+    elsewhere.answers(Reply::status(500));
+
+    // The former URL's answer, six days into its failures, and then the new one's.
+    change_in_mid_attempt(&post, Reply::status(500), &|| {
+        assert_eq!(post.patch(&json!({"url": elsewhere.url})).status, 200);
+    });
+    assert_eq!(post.get("").body["disabled"], false);
+    post.rig.advance(DAY_MS);
+    assert_eq!((post.deliver(), elsewhere.count()), (1, 1));
+
+    assert_eq!(post.get("").body["disabled"], false, "it has failed once");
+    assert_eq!(post.newest().0, "PENDING");
+}
+
 #[test]
 fn five_days_of_failure_disable_an_endpoint_and_a_range_brings_what_it_missed() {
     let post = Post::new();
