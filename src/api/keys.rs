@@ -11,7 +11,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
 use crate::store::{ApiKey, Scopes};
 use crate::usecase::Failure;
-use crate::usecase::keys::{KeyText, NewKey, create_key_with, revoke_key, rotate_key};
+use crate::usecase::keys::{KeyText, NewKey, create_key_with, revoke_own_key, rotate_key};
 
 /// How long a rotated key goes on working when nothing is said: a day.
 const OVERLAP_S_DEFAULT: u32 = 86_400;
@@ -68,17 +68,14 @@ pub(super) fn rotate(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
 pub(super) fn revoke(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     let owner = manager(call)?;
     Fields::none(call.request)?;
-    let find = || {
-        call.appliance
-            .store
-            .read(|register| register.api_key(id))
-            .map_err(Failure::from)?
-            .filter(|it| it.organization == owner)
-            .ok_or(Failure::KeyNotFound)
-    };
-    find()?;
-    revoke_key(call.appliance, id)?;
-    Ok(json(&KeyBody::of(&find()?, None)))
+    let also = call.kept_in_commit(render);
+    let key =
+        revoke_own_key(call.appliance, &owner, id, also).inspect_err(|_| call.not_committed())?;
+    Ok(render(&key))
+}
+
+fn render(key: &ApiKey) -> Response {
+    json(&KeyBody::of(key, None))
 }
 
 /// Only a key that may do everything makes and ends keys: none can give what it does not have.

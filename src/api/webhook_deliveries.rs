@@ -13,7 +13,7 @@ use crate::http::Response;
 use crate::store::{DeliveryFilter, OutgoingAttempt, OutgoingDelivery};
 use crate::usecase::Failure;
 use crate::usecase::outgoing_deliveries::{
-    Range, list_deliveries, resend_delivery, resend_range, send_test, show_delivery,
+    Range, list_deliveries, resend_delivery_and, resend_range, send_test, show_delivery,
 };
 
 /// What a delivery's id and a cursor begin with; the rest is the row's number, and none of the
@@ -56,7 +56,10 @@ pub(super) fn resend(call: &Call<'_>, endpoint_id: &str, id: &str) -> Result<Res
     let owner = call.key_owner()?;
     Fields::none(call.request)?;
     let number = number_of(id).unwrap_or_default();
-    Ok(render(&resend_delivery(call.appliance, &owner, endpoint_id, number)?))
+    let also = call.kept_in_commit(render);
+    let sent = resend_delivery_and(call.appliance, &owner, endpoint_id, number, also)
+        .inspect_err(|_| call.not_committed())?;
+    Ok(render(&sent))
 }
 
 /// `since` and, if it is not to be now, `until`, by the time at which the events were written; and
@@ -69,15 +72,24 @@ pub(super) fn resend_many(call: &Call<'_>, endpoint_id: &str) -> Result<Response
     let status = fields.optional_text("status")?.as_deref().map(status_of).transpose()?;
     fields.end()?;
     let range = Range { since, until, status };
-    let count = resend_range(call.appliance, &owner, endpoint_id, range)?;
-    Ok(json(&ResendBody { object: "webhook_resend", count }))
+    let also = call.kept_in_commit(|count: &u32| resent(*count));
+    let count = resend_range(call.appliance, &owner, endpoint_id, range, also)
+        .inspect_err(|_| call.not_committed())?;
+    Ok(resent(count))
 }
 
 /// A `webhook.test` event, on its way; its delivery can be looked at until it is DELIVERED.
 pub(super) fn test(call: &Call<'_>, endpoint_id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
     Fields::none(call.request)?;
-    Ok(render(&send_test(call.appliance, &owner, endpoint_id)?))
+    let also = call.kept_in_commit(render);
+    let sent = send_test(call.appliance, &owner, endpoint_id, also)
+        .inspect_err(|_| call.not_committed())?;
+    Ok(render(&sent))
+}
+
+fn resent(count: u32) -> Response {
+    json(&ResendBody { object: "webhook_resend", count })
 }
 
 fn id_of(number: i64) -> String {

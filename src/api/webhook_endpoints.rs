@@ -72,14 +72,24 @@ pub(super) fn change(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
         disabled: fields.optional_bool("disabled")?,
     };
     fields.end()?;
-    Ok(render(&change_webhook_endpoint(call.appliance, &owner, id, change)?))
+    let also = call.kept_in_commit(render);
+    let endpoint = change_webhook_endpoint(call.appliance, &owner, id, change, also)
+        .inspect_err(|_| call.not_committed())?;
+    Ok(render(&endpoint))
 }
 
 pub(super) fn delete(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
     Fields::none(call.request)?;
-    delete_webhook_endpoint(call.appliance, &owner, id)?;
-    Ok(json(&DeletedBody { object: "webhook_endpoint", id, deleted: true }))
+    let kept_id = id.to_owned();
+    let also = call.kept_in_commit(move |()| deleted(&kept_id));
+    delete_webhook_endpoint(call.appliance, &owner, id, also)
+        .inspect_err(|_| call.not_committed())?;
+    Ok(deleted(id))
+}
+
+fn deleted(id: &str) -> Response {
+    json(&DeletedBody { object: "webhook_endpoint", id, deleted: true })
 }
 
 /// Whoever has the secret can write messages in our name, so a key that only reads is not told.

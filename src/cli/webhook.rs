@@ -183,7 +183,7 @@ pub(super) fn run(operator: &Operator, arguments: WebhookArguments) -> Result<An
         WebhookCommand::Disable { endpoint } => switch(&appliance, format, &endpoint, Switch::Off),
         WebhookCommand::Delete { endpoint } => {
             let owner = owner_of(&appliance, &endpoint)?;
-            delete_webhook_endpoint(&appliance, &owner, &endpoint)?;
+            delete_webhook_endpoint(&appliance, &owner, &endpoint, nothing_else())?;
             Ok(match format {
                 Format::Json => Answer::json(
                     &json!({"object": "webhook_endpoint", "id": endpoint, "deleted": true}),
@@ -210,7 +210,7 @@ pub(super) fn run(operator: &Operator, arguments: WebhookArguments) -> Result<An
         }
         WebhookCommand::Test { endpoint } => {
             let owner = owner_of(&appliance, &endpoint)?;
-            Ok(delivery(format, &send_test(&appliance, &owner, &endpoint)?))
+            Ok(delivery(format, &send_test(&appliance, &owner, &endpoint, nothing_else())?))
         }
         WebhookCommand::Deliveries { endpoint, status, limit, cursor } => {
             let filter = DeliveryFilter { status, before: cursor, limit };
@@ -245,7 +245,8 @@ fn switch(appliance: &Appliance, format: Format, id: &str, to: Switch) -> Result
         ..WebhookEndpointChange::default()
     };
     let owner = owner_of(appliance, id)?;
-    Ok(endpoint(format, &change_webhook_endpoint(appliance, &owner, id, change)?))
+    let changed = change_webhook_endpoint(appliance, &owner, id, change, nothing_else())?;
+    Ok(endpoint(format, &changed))
 }
 
 /// An operator may look at everybody's.
@@ -336,7 +337,7 @@ fn resend(
     range: Range,
 ) -> Result<Answer, CliError> {
     let owner = owner_of(appliance, endpoint)?;
-    let count = resend_range(appliance, &owner, endpoint, range)?;
+    let count = resend_range(appliance, &owner, endpoint, range, nothing_else())?;
     Ok(match format {
         Format::Json => Answer::json(&json!({"object": "webhook_resend", "count": count})),
         Format::Table => Answer::text(format!("{count} to be sent again\n")),

@@ -7,7 +7,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::{ApiKey, Scopes};
 use crate::usecase::authenticate::{KEY_PREFIX, key_sha256};
 use crate::usecase::create_organization::new_id;
-use crate::usecase::{Appliance, Failure};
+use crate::usecase::{Also, Appliance, Failure};
 
 /// The most characters of a key's name.
 pub const KEY_NAME_CHARACTERS_MAX: usize = 100;
@@ -100,6 +100,26 @@ pub fn rotate_key(
 pub fn revoke_key(appliance: &Appliance, key_id: &str) -> Result<bool, Failure> {
     let (id, now) = (key_id.to_owned(), (appliance.clock)());
     appliance.store.write(move |tx| Ok(tx.revoke_api_key(&id, now)?))
+}
+
+/// Stops a key of an organization at once, and does `also` in the same commit. One that is revoked
+/// already stays as it is.
+pub fn revoke_own_key(
+    appliance: &Appliance,
+    organization: &OrganizationId,
+    key_id: &str,
+    also: Also<ApiKey>,
+) -> Result<ApiKey, Failure> {
+    let (owner, id, now) = (organization.clone(), key_id.to_owned(), (appliance.clock)());
+    appliance.store.write(move |tx| {
+        let found = tx.api_key(&id)?.filter(|it| it.organization == owner);
+        let key = found.ok_or(Failure::KeyNotFound)?;
+        let revoked_at = key.revoked_at.or(Some(now));
+        tx.revoke_api_key(&id, now)?;
+        let key = ApiKey { revoked_at, ..key };
+        also(tx, &key)?;
+        Ok(key)
+    })
 }
 
 /// Whether a key works at `now`.

@@ -6,7 +6,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::{DeliveryFilter, OutgoingDelivery, Tx, WebhookEndpoint};
 use crate::usecase::authorizations::{Page, page};
 use crate::usecase::webhook_endpoints::webhook_endpoint;
-use crate::usecase::{Appliance, Failure};
+use crate::usecase::{Also, Appliance, Failure, nothing_else};
 
 /// The most deliveries of one range: bounds what one request makes the register and a receiver do.
 pub const RESEND_MAX: u32 = 10_000;
@@ -58,22 +58,36 @@ pub fn resend_delivery(
     endpoint_id: &str,
     no: i64,
 ) -> Result<OutgoingDelivery, Failure> {
+    resend_delivery_and(appliance, owner, endpoint_id, no, nothing_else())
+}
+
+/// As [`resend_delivery`], and `also` something else in the same commit.
+pub fn resend_delivery_and(
+    appliance: &Appliance,
+    owner: &OrganizationId,
+    endpoint_id: &str,
+    no: i64,
+    also: Also<OutgoingDelivery>,
+) -> Result<OutgoingDelivery, Failure> {
     let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
     appliance.store.write(move |tx| {
         enabled(tx, &owner, &id)?;
         tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)?;
         tx.resend_delivery(no, now)?;
-        tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)
+        let sent = tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)?;
+        also(tx, &sent)?;
+        Ok(sent)
     })
 }
 
 /// As [`resend_delivery`], for a range; answers how many they are. All of them, or none if they are
-/// more than [`RESEND_MAX`].
+/// more than [`RESEND_MAX`]. `also` belongs into the same commit.
 pub fn resend_range(
     appliance: &Appliance,
     owner: &OrganizationId,
     endpoint_id: &str,
     range: Range,
+    also: Also<u32>,
 ) -> Result<u32, Failure> {
     let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
     appliance.store.write(move |tx| {
@@ -87,21 +101,26 @@ pub fn resend_range(
             )));
         }
         tx.resend_deliveries(&id, span, range.status, now)?;
+        also(tx, &count)?;
         Ok(count)
     })
 }
 
 /// Sends a test event to one endpoint, whatever types it takes, the way of every other event.
+/// `also` belongs into the same commit.
 pub fn send_test(
     appliance: &Appliance,
     owner: &OrganizationId,
     endpoint_id: &str,
+    also: Also<OutgoingDelivery>,
 ) -> Result<OutgoingDelivery, Failure> {
     let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
     appliance.store.write(move |tx| {
         enabled(tx, &owner, &id)?;
         let no = tx.announce_test(&owner, &id, now)?;
-        tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)
+        let sent = tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)?;
+        also(tx, &sent)?;
+        Ok(sent)
     })
 }
 

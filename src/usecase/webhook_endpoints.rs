@@ -110,13 +110,14 @@ pub fn list_webhook_endpoints(
     Ok(page(rows, limit))
 }
 
-/// Changes an endpoint. Enabling one that was disabled forgives its failures, and so does another
-/// URL.
+/// Changes an endpoint, and does `also` in the same commit. Enabling one that was disabled forgives
+/// its failures, and so does another URL.
 pub fn change_webhook_endpoint(
     appliance: &Appliance,
     owner: &OrganizationId,
     id: &str,
     change: WebhookEndpointChange,
+    also: Also<WebhookEndpoint>,
 ) -> Result<WebhookEndpoint, Failure> {
     let url = change.url.map(|it| checked_url(appliance, &it)).transpose()?;
     let is_described = change.description.is_some();
@@ -135,26 +136,31 @@ pub fn change_webhook_endpoint(
             failing_since: before.failing_since.filter(|_| !is_forgiven),
             ..before.clone()
         };
-        if after == before {
-            return Ok(before);
-        }
-        let after = WebhookEndpoint { updated_at: now.max(before.updated_at), ..after };
-        tx.update_webhook_endpoint(&after)?;
+        let after = if after == before {
+            before
+        } else {
+            let after = WebhookEndpoint { updated_at: now.max(before.updated_at), ..after };
+            tx.update_webhook_endpoint(&after)?;
+            after
+        };
+        also(tx, &after)?;
         Ok(after)
     })
 }
 
 /// Deletes an endpoint. What was waiting for it is not sent; the log of what was stays in the
-/// register, for the operator.
+/// register, for the operator. `also` belongs into the same commit.
 pub fn delete_webhook_endpoint(
     appliance: &Appliance,
     owner: &OrganizationId,
     id: &str,
+    also: Also<()>,
 ) -> Result<(), Failure> {
     let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
     appliance.store.write(move |tx| {
         tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
-        Ok(tx.delete_webhook_endpoint(&id, now)?)
+        tx.delete_webhook_endpoint(&id, now)?;
+        Ok(also(tx, &())?)
     })
 }
 

@@ -223,6 +223,55 @@ fn of_concurrent_twins_one_is_done_and_the_others_are_told() {
 }
 
 #[test]
+fn a_change_whose_answer_cannot_be_kept_is_not_made_on_any_route() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let endpoints = "/v1/webhooks/endpoints";
+    let url = json!({"url": "http://127.0.0.1:9/hook"});
+    let endpoint = rig.post(endpoints, &broker.key, None, &url).text("/id").to_owned();
+    let sent = rig.post(&format!("{endpoints}/{endpoint}/test"), &broker.key, None, &json!({}));
+    let delivery = sent.text("/id").to_owned();
+    let spare = rig.post("/v1/api-keys", &broker.key, None, &json!({"name": "spare"}));
+    let routes = [
+        ("PATCH", format!("{endpoints}/{endpoint}"), json!({"description": "ours"})),
+        ("POST", format!("{endpoints}/{endpoint}/test"), json!({})),
+        ("POST", format!("{endpoints}/{endpoint}/deliveries/{delivery}/resend"), json!({})),
+        (
+            "POST",
+            format!("{endpoints}/{endpoint}/deliveries/resend"),
+            json!({"since": "2026-01-01T00:00:00.000Z"}),
+        ),
+        ("POST", format!("/v1/api-keys/{}/revoke", spare.text("/id")), json!({})),
+        ("DELETE", format!("{endpoints}/{endpoint}"), json!({})),
+    ];
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON idempotency
+                  BEGIN SELECT RAISE(ABORT, 'no answer is kept'); END";
+    let state = || {
+        let log = format!("{endpoints}/{endpoint}/deliveries");
+        [endpoints, &log, "/v1/api-keys"].map(|it| rig.get(it, &broker.key, None).body)
+    };
+
+    for (number, (method, path, body)) in routes.iter().enumerate() {
+        let headers = [
+            ("Authorization".to_owned(), format!("Bearer {}", broker.key)),
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+            ("Idempotency-Key".to_owned(), format!("k{number}")),
+        ];
+        let call = || rig.call(method, path, &headers, body.to_string().as_bytes());
+        let before = state();
+        rig.database().execute_batch(refuse).unwrap();
+
+        assert_eq!(call().refusal(), (500, "internal_error"), "{method} {path}");
+        assert_eq!(state(), before, "{method} {path}");
+
+        rig.database().execute_batch("DROP TRIGGER refuse").unwrap();
+        let (first, again) = (call(), call());
+        assert_eq!((first.status, &first.body), (200, &again.body), "{method} {path}");
+        assert_eq!(again.header("Idempotent-Replayed"), Some("true"), "{method} {path}");
+    }
+}
+
+#[test]
 fn a_crash_frees_a_key_in_flight_and_keeps_what_was_answered() {
     let rig = Rig::new();
     let broker = rig.broker();
