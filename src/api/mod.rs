@@ -374,7 +374,8 @@ impl Call<'_> {
         }
     }
 
-    /// A caller whose key has the scope and the rate for this request. Counted once a request.
+    /// A caller whose key has the rate and the scope for this request. Counted once a request, and
+    /// first: a refusal costs as much as an answer.
     fn admitted(&self, caller: Caller) -> Result<Caller, ApiError> {
         let needed = match self.request.method.as_str() {
             "GET" | "HEAD" => Scopes::Read,
@@ -383,15 +384,15 @@ impl Call<'_> {
         if self.noted.borrow().organization.is_none() {
             self.noted.borrow_mut().organization = Some(caller.acting.caller().clone());
         }
-        if !caller.key.scopes.covers(needed) {
-            return Err(Failure::MissingScope(needed.as_str()).into());
-        }
         if self.noted.borrow().headers.is_empty() {
             let counted = self.api.rates.count(self.appliance, &caller.key.id, self.now);
             self.noted.borrow_mut().headers.extend(counted.headers);
             if let Some(retry_after_s) = counted.refused {
                 return Err(ApiError::RateLimited { retry_after_s });
             }
+        }
+        if !caller.key.scopes.covers(needed) {
+            return Err(Failure::MissingScope(needed.as_str()).into());
         }
         Ok(caller)
     }

@@ -182,6 +182,24 @@ fn a_customer_that_does_not_exist_is_asked_for_no_more_often_than_others() {
 }
 
 #[test]
+fn calls_beyond_a_keys_scope_are_counted_like_all_others() {
+    let rig = limited(RateLimits { requests_per_s: 1, burst: 3, wrong_keys_per_minute: 0 });
+    let broker = rig.broker();
+    let body = json!({"name": "reads", "scopes": ["read"]});
+    let reads = rig.post(KEYS, &broker.key, None, &body).text("/key").to_owned();
+    let create = || rig.post("/v1/organizations", &reads, None, &json!({}));
+
+    let refused = create();
+    assert_eq!(refused.refusal(), (403, "forbidden"));
+    assert_eq!(refused.header("RateLimit"), Some("\"key\";r=2;t=1"));
+    for _ in 0..2 {
+        assert_eq!(create().refusal(), (403, "forbidden"));
+    }
+    assert_eq!(create().refusal(), (429, "rate_limited"));
+    assert_eq!(rig.get("/v1/organizations", &reads, None).refusal(), (429, "rate_limited"));
+}
+
+#[test]
 fn a_replay_gives_no_key_to_a_key_that_may_make_none() {
     let rig = Rig::new();
     let broker = rig.broker();
