@@ -56,6 +56,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
 /// Our extension: a new PENDING LOA after the last one was revoked.
 pub(super) fn request(call: &Call<'_>) -> Result<Response, ApiError> {
     let authorized = call.key_owner()?;
+    query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let granting = OrganizationId::new(fields.text("grantingOrganizationId")?);
     only_known_type(Some(&fields.text("type")?))?;
@@ -73,6 +74,7 @@ pub(super) fn request(call: &Call<'_>) -> Result<Response, ApiError> {
 
 pub(super) fn revoke(call: &Call<'_>) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let granting = OrganizationId::new(fields.text("grantingOrganizationId")?);
     let authorized = OrganizationId::new(fields.text("authorizedOrganizationId")?);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::body::Fields;
 use super::error::ApiError;
 use super::paging::ListBody;
-use super::{Call, json};
+use super::{Call, json, query};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
@@ -21,6 +21,7 @@ const KEY_TEXT_KEPT_S: u32 = 600;
 
 pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     let keys = call
         .appliance
         .store
@@ -36,6 +37,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
 
 pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let owner = manager(call)?;
+    query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let name = fields.text("name")?;
     let scopes =
@@ -57,6 +59,7 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
 
 pub(super) fn rotate(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     let owner = manager(call)?;
+    query::none(call.request)?;
     let mut fields = Fields::read_optional(call.request)?;
     let overlap_s = fields.optional_count("overlapSeconds")?.unwrap_or(OVERLAP_S_DEFAULT);
     fields.end()?;
@@ -67,6 +70,7 @@ pub(super) fn rotate(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
 
 pub(super) fn revoke(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     let owner = manager(call)?;
+    query::none(call.request)?;
     Fields::none(call.request)?;
     let also = call.kept_in_commit(render);
     let key =

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::body::Fields;
 use super::error::ApiError;
-use super::{Call, json};
+use super::{Call, json, query};
 use crate::domain::authorization::Purpose;
 use crate::domain::fold::{Standing, Verification};
 use crate::domain::organization::{
@@ -19,6 +19,7 @@ use crate::usecase::create_organization::{
 
 pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let creator = call.key_owner()?;
+    query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let name = fields.text("name")?;
     let kind = fields.text("type")?;
@@ -54,6 +55,7 @@ fn render_new(organization: &Organization) -> Response {
 /// The one organization in scope, not a list.
 pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
     let caller = call.caller(Purpose::Act)?;
+    query::none(call.request)?;
     let organization = call
         .appliance
         .store

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::body::Fields;
 use super::error::ApiError;
-use super::{Call, json};
+use super::{Call, json, query};
 use crate::domain::authorization::Purpose;
 use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationType;
@@ -63,6 +63,7 @@ fn poll_with_expiry(
     now: Timestamp,
 ) -> Result<(Response, Option<Timestamp>), ApiError> {
     let subject = call.caller_at(Purpose::Verify, now)?.subject;
+    query::none(call.request)?;
     let standing = subject.verification.at(now);
     let mut response = render(subject.kind, standing);
     response.headers.push(("ETag", etag(standing)));
@@ -104,6 +105,7 @@ fn wait_of(prefer: &str) -> Option<u64> {
 
 pub(super) fn start(call: &Call<'_>) -> Result<Response, ApiError> {
     let caller = call.caller(Purpose::Verify)?;
+    query::none(call.request)?;
     Fields::none(call.request)?;
     let cause = Cause::Request(call.id.clone());
     let session = start_session(call.appliance, &caller.acting, cause)?;
@@ -117,6 +119,7 @@ pub(super) fn start(call: &Call<'_>) -> Result<Response, ApiError> {
 
 pub(super) fn import(call: &Call<'_>) -> Result<Response, ApiError> {
     let caller = call.caller(Purpose::Import)?;
+    query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let token = fields.text("shareToken")?;
     fields.end()?;

@@ -47,6 +47,7 @@ pub(super) fn list(call: &Call<'_>, endpoint_id: &str) -> Result<Response, ApiEr
 
 pub(super) fn show(call: &Call<'_>, endpoint_id: &str, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     // Another endpoint's 404 comes before a delivery's.
     let number = number_of(id).unwrap_or_default();
     Ok(render(&show_delivery(call.appliance, &owner, endpoint_id, number)?))
@@ -54,6 +55,7 @@ pub(super) fn show(call: &Call<'_>, endpoint_id: &str, id: &str) -> Result<Respo
 
 pub(super) fn resend(call: &Call<'_>, endpoint_id: &str, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     Fields::none(call.request)?;
     let number = number_of(id).unwrap_or_default();
     let also = call.kept_in_commit(render);
@@ -66,6 +68,7 @@ pub(super) fn resend(call: &Call<'_>, endpoint_id: &str, id: &str) -> Result<Res
 /// `status` for those that stand so, as FAILED.
 pub(super) fn resend_many(call: &Call<'_>, endpoint_id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let since = instant(&fields.text("since")?, "since")?;
     let until = fields.optional_text("until")?.map(|it| instant(&it, "until")).transpose()?;
@@ -81,6 +84,7 @@ pub(super) fn resend_many(call: &Call<'_>, endpoint_id: &str) -> Result<Response
 /// A `webhook.test` event, on its way; its delivery can be looked at until it is DELIVERED.
 pub(super) fn test(call: &Call<'_>, endpoint_id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     Fields::none(call.request)?;
     let also = call.kept_in_commit(render);
     let sent = send_test(call.appliance, &owner, endpoint_id, also)

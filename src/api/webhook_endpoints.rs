@@ -24,6 +24,7 @@ use crate::usecase::webhook_endpoints::{
 /// and will be.
 pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let new = NewWebhookEndpoint {
         url: fields.text("url")?,
@@ -58,12 +59,14 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
 
 pub(super) fn show(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     Ok(render(&webhook_endpoint(call.appliance, &owner, id)?))
 }
 
 /// Any of `url`, `description` (null takes it away), `eventTypes` and `disabled`.
 pub(super) fn change(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let change = WebhookEndpointChange {
         url: fields.optional_text("url")?,
@@ -80,6 +83,7 @@ pub(super) fn change(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
 
 pub(super) fn delete(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     Fields::none(call.request)?;
     let kept_id = id.to_owned();
     let also = call.kept_in_commit(move |()| deleted(&kept_id));
@@ -98,6 +102,7 @@ pub(super) fn secret(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     if !key.scopes.covers(Scopes::Write) {
         return Err(Failure::MissingScope(Scopes::Write.as_str()).into());
     }
+    query::none(call.request)?;
     let it = webhook_secret(call.appliance, &owner, id)?;
     Ok(json(&SecretBody {
         object: "webhook_endpoint_secret",
@@ -108,6 +113,7 @@ pub(super) fn secret(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
 
 pub(super) fn rotate(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
+    query::none(call.request)?;
     Fields::none(call.request)?;
     let also = call.kept_in_commit(render);
     let endpoint = rotate_webhook_secret(call.appliance, &owner, id, also)

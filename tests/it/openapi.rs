@@ -74,6 +74,24 @@ fn a_path_answers_to_its_documented_methods_and_to_no_other() {
 }
 
 #[test]
+fn a_query_parameter_that_is_not_known_is_refused_on_every_route_and_not_passed_over() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let headers = [
+        ("Authorization".to_owned(), format!("Bearer {}", broker.key)),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+    ];
+    for operation in operations().iter().filter(|it| it.path.starts_with("/v1/")) {
+        let target = format!("{}?organizationId=org_x", operation.path.replace(['{', '}'], ""));
+        let refused = rig.call(&operation.method, &target, &headers, b"{}");
+        assert_eq!(refused.refusal(), (400, "validation_error"), "{}", operation.id);
+        assert!(refused.text("/error/message").contains("query parameter"), "{refused:?}");
+        let anonymous = rig.call(&operation.method, &target, &[], b"{}");
+        assert_eq!(anonymous.refusal(), (401, "missing_api_key"), "{}", operation.id);
+    }
+}
+
+#[test]
 fn the_document_is_served_with_an_etag_and_the_page_is_whole() {
     let rig = Rig::new();
 
