@@ -592,6 +592,17 @@ fn a_body_or_query_that_is_not_the_contracts_is_refused() {
 }
 
 #[test]
+fn a_deletion_with_a_body_that_is_not_json_is_refused_as_documented_and_deletes_nothing() {
+    let post = Post::new();
+    let headers = [("Authorization".to_owned(), format!("Bearer {}", post.broker.key))];
+
+    let refused = post.rig.call("DELETE", &post.path(""), &headers, b"{}");
+
+    assert_eq!(refused.refusal(), (415, "unsupported_media_type"));
+    assert_eq!(post.get("").status, 200);
+}
+
+#[test]
 fn a_repeated_creation_makes_one_endpoint() {
     let post = Post::new();
     let body = json!({"url": "https://example.com/"}).to_string();
