@@ -138,8 +138,9 @@ impl Tx<'_> {
     /// readers see another status, in this transaction.
     /// Answers the verification before and after, as of the instant of recording.
     ///
-    /// The instant of recording never runs backwards for one organization, whatever the clock does:
-    /// our own facts keep the order in which they were committed.
+    /// No two instants of recording of one organization are the same, and none runs backwards,
+    /// whatever the clock does: who is told of its changes in another order can put them right by
+    /// `updatedAt`, and our own facts keep the order in which they were committed.
     pub fn record(
         &self,
         of: &OrganizationId,
@@ -150,14 +151,19 @@ impl Tx<'_> {
             .verification(of)?
             .ok_or(StoreError::Corrupt("organization without verification"))?;
         let mut facts: Vec<Fact> = self.facts(of)?.into_iter().map(|it| it.fact).collect();
-        let known_at = facts.iter().map(|it| it.known_at).max().map_or(now, |last| last.max(now));
+        let last_known = facts.iter().map(|it| it.known_at).max();
+        let known_at = last_known.map_or(now, |last| {
+            let next = last.plus_ms(1).max(now);
+            // An approval may have ended at that very instant.
+            next.max(before.at(next).updated_at.plus_ms(1))
+        });
         // Whoever acts here has seen all that is known, also what Sumsub's clock dates ahead of ours:
         // a fact of our own stands behind it.
         let own_at = facts
             .iter()
             .filter(|it| it.event.is_provider())
             .map(|it| it.happened_at.plus_ms(1))
-            .fold(known_at, Timestamp::max);
+            .fold(last_known.map_or(now, |last| last.max(now)), Timestamp::max);
         let fact = Fact {
             sequence: 0,
             event: new.event,

@@ -276,6 +276,29 @@ fn a_410_disables_the_endpoint_at_once() {
     assert_eq!(log.body["data"].as_array().unwrap().len(), 2);
 }
 
+#[test]
+fn changes_of_one_millisecond_can_be_put_in_order_by_their_instants() {
+    let post = Post::with(Setup { valid_days: 1, ..Setup::default() });
+    post.approve();
+    post.rig.advance(DAY_MS);
+    // The approval ends, and in the same millisecond the next fact comes.
+    post.rig.decide(&post.customer, Decision::Hold).unwrap();
+    post.rig.advance(1);
+    post.deliver();
+
+    let mut told: Vec<(String, String)> = post
+        .receiver
+        .take()
+        .iter()
+        .map(|it| (it.text("/data/updatedAt").to_owned(), it.text("/data/status").to_owned()))
+        .collect();
+    told.sort();
+
+    let statuses: Vec<&str> = told.iter().map(|(_, status)| status.as_str()).collect();
+    assert_eq!(statuses, ["ON_HOLD", "APPROVED", "RESUBMISSION_REQUIRED", "ON_HOLD"]);
+    assert!(told.windows(2).all(|it| it[0].0 < it[1].0), "{told:?}");
+}
+
 /// Attempts the newest event, and changes the endpoint while the receiver has yet to answer.
 fn change_in_mid_attempt(post: &Post, answer: Reply, change: &dyn Fn()) {
     post.receiver.hold();
@@ -373,6 +396,7 @@ fn five_days_of_failure_disable_an_endpoint_and_a_range_brings_what_it_missed() 
     post.receiver.answers(Reply::status(200));
     post.receiver.take();
     post.patch(&json!({"disabled": false}));
+    post.rig.advance(1);
     let resent = post.post("/deliveries/resend", &json!({"since": "2026-01-03"}));
 
     assert_eq!(resent.body, json!({"object": "webhook_resend", "count": 2}));
@@ -685,6 +709,7 @@ fn an_approvals_end_is_told_once_whether_a_timer_or_the_next_fact_comes_first() 
     post.approve();
     post.rig.decide(&other, Decision::Hold).unwrap();
     post.rig.decide(&other, Decision::Approve).unwrap();
+    post.rig.advance(1);
     post.deliver();
     post.receiver.take();
     post.rig.advance(2 * DAY_MS + 1000);
