@@ -132,8 +132,6 @@ pub(super) fn listen(
     appliance: Arc<Appliance>,
 ) -> Result<(Server, Arc<Api>, Clock), CliError> {
     raise_descriptor_limit(limits.connections_max)?;
-    // An operator's command in another process wakes those who wait here.
-    appliance.store.notice_other_processes()?;
     let clock = Arc::clone(&appliance.clock);
     let page_settings = PageSettings {
         trusted_proxies: settings.trusted_proxies.clone(),

@@ -1,7 +1,7 @@
 //! Who waits for a change of which organization, and how they learn of it.
 //!
-//! The writer wakes them after its commit; a ticker that compares `SQLite`'s `data_version` wakes
-//! everybody when another process (console, command line) has committed. A waiter holds no lock and
+//! The writer wakes them after its commit; and everybody, within a tenth of a second, when it finds
+//! that another process (console, command line) has committed. A waiter holds no lock and
 //! no connection: it sleeps on its organization's own signal, and reads again when woken.
 
 use std::collections::HashMap;
@@ -15,7 +15,6 @@ use crate::domain::organization::OrganizationId;
 #[derive(Debug, Default)]
 pub struct Changes {
     waited_for: Mutex<HashMap<OrganizationId, (usize, Arc<Signal>)>>,
-    closed: Signal,
     /// Set for good when nobody is to wait any longer.
     ended: AtomicBool,
 }
@@ -99,22 +98,6 @@ impl Changes {
     pub fn end_waits(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.wake_all();
-    }
-
-    /// Ends the ticker of [`super::Store::notice_other_processes`].
-    pub(super) fn close(&self) {
-        self.closed.give();
-    }
-
-    /// Sleeps until closed, or for `pause`; `true` when closed.
-    pub(super) fn closed_within(&self, pause: Duration) -> bool {
-        let turn = locked(&self.closed.turn);
-        let (turn, _) = self
-            .closed
-            .turned
-            .wait_timeout_while(turn, pause, |turn| *turn == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *turn > 0
     }
 }
 

@@ -94,8 +94,6 @@ const SCHEMA_VERSION: i32 = 1;
 /// Small reads do not scale past a few connections (shared locks), and idle ones cost memory.
 const READERS: usize = 4;
 
-/// How often commits of other processes are looked for. One look costs a microsecond.
-const OTHER_PROCESSES_EVERY: Duration = Duration::from_millis(100);
 /// How often a statement looks whether another process's transaction has ended. A server under load
 /// leaves its file free for some microseconds in several milliseconds; `SQLite`'s own busy timeout
 /// looks ten times a second after a while, and misses them all.
@@ -357,26 +355,6 @@ impl Store {
         &self.changes
     }
 
-    /// From now on a commit of another process (console, command line) wakes waiters too, within
-    /// [`OTHER_PROCESSES_EVERY`].
-    pub fn notice_other_processes(&self) -> Result<(), StoreError> {
-        let (connection, changes) = (open_reader(&self.path)?, Arc::clone(&self.changes));
-        let version = move || {
-            connection.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0)).ok()
-        };
-        std::thread::Builder::new()
-            .name("other-processes".to_owned())
-            .spawn(move || {
-                let mut seen = version();
-                while !changes.closed_within(OTHER_PROCESSES_EVERY) {
-                    let before = std::mem::replace(&mut seen, version());
-                    (before != seen).then(|| changes.wake_all());
-                }
-            })
-            .map(drop)
-            .map_err(|_no_thread| StoreError::Closed)
-    }
-
     /// Whether a write would reach the disk now: commits an empty transaction.
     pub fn is_writable(&self) -> Result<(), StoreError> {
         self.write(|tx| {
@@ -397,12 +375,6 @@ impl Store {
             }
         }
         self.reader.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.changes.close();
     }
 }
 

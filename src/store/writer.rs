@@ -21,6 +21,8 @@ use crate::store::{StoreError, Tx, waited_for_another_process};
 const QUEUE_MAX: usize = 1024;
 /// How many writes share one commit at the most: bounds what one failed sync takes back.
 const BATCH_MAX: usize = 256;
+/// How often commits of other processes are looked for. One look costs a microsecond.
+const OTHER_PROCESSES_EVERY: Duration = Duration::from_millis(100);
 /// How long the queue must be empty before the writer folds the log back into the file.
 const IDLE_BEFORE_CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -164,16 +166,23 @@ fn write_batches(
 ) {
     let mut is_dirty = false;
     let mut doubt = Doubt::default();
+    let mut others = OtherProcesses { seen: data_version(&connection) };
+    let mut idle = Duration::ZERO;
     loop {
-        match jobs.recv_timeout(IDLE_BEFORE_CHECKPOINT) {
+        match jobs.recv_timeout(OTHER_PROCESSES_EVERY) {
             Ok(first) => {
+                idle = Duration::ZERO;
                 let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH_MAX - 1));
                 let count = write_batch(&connection, batch, changes, &mut doubt);
                 writes.fetch_add(count, Ordering::Relaxed);
                 commits.fetch_add(1, Ordering::Relaxed);
                 is_dirty = true;
             }
+            Err(RecvTimeoutError::Timeout) if idle < IDLE_BEFORE_CHECKPOINT => {
+                idle = idle.saturating_add(OTHER_PROCESSES_EVERY);
+            }
             Err(RecvTimeoutError::Timeout) => {
+                idle = Duration::ZERO;
                 doubt.end(&connection);
                 if is_dirty {
                     checkpoint(&mut connection);
@@ -185,7 +194,29 @@ fn write_batches(
                 return checkpoint(&mut connection);
             }
         }
+        others.look(&connection, changes);
     }
+}
+
+/// Commits of other processes. On the writer's own connection, `SQLite`'s `data_version` changes for
+/// them alone: whom a commit of ours concerns is known, and nobody else is woken by it.
+struct OtherProcesses {
+    seen: Option<i64>,
+}
+
+impl OtherProcesses {
+    fn look(&mut self, connection: &Connection, changes: &Changes) {
+        let now = data_version(connection);
+        if std::mem::replace(&mut self.seen, now) != now {
+            changes.wake_all();
+        }
+    }
+}
+
+/// `None`: the register cannot be read at the moment.
+fn data_version(connection: &Connection) -> Option<i64> {
+    let mut statement = connection.prepare_cached("PRAGMA data_version").ok()?;
+    statement.query_row([], |row| row.get(0)).ok()
 }
 
 /// Readers of this or another process may hold the log back; then the next turn folds it.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::rig::{Answer, Broker, Rig, Setup, sumsub_instant};
 use countersign::api::ApiSettings;
+use countersign::store::Woken;
 use countersign::usecase::decide::Decision;
 
 fn poll(rig: &Rig, broker: &Broker, customer: &str, headers: &[(&str, &str)]) -> Answer {
@@ -153,7 +154,6 @@ fn a_wait_that_ends_in_a_refusal_is_explained_at_the_instant_of_the_refusal() {
 #[test]
 fn a_change_by_another_process_wakes_too() {
     let rig = Rig::new();
-    rig.appliance.store.notice_other_processes().unwrap();
     let (broker, customer, tag) = setting(&rig);
     rig.advance(1000);
     // A second appliance on the same file is what the command line is.
@@ -174,6 +174,30 @@ fn a_change_by_another_process_wakes_too() {
         hold(&other, of, now);
         assert_eq!(waiting.join().unwrap().text("/status"), "ON_HOLD");
     });
+}
+
+#[test]
+fn own_commits_about_others_wake_nobody_and_another_process_does() {
+    let rig = Rig::new();
+    let (broker, customer, _) = setting(&rig);
+    let store = &rig.appliance.store;
+    let id = countersign::domain::organization::OrganizationId::new(&customer);
+    // It waits no time at all: it only tells whether it was woken since it was made.
+    let watch = || store.changes().watch(&id, Duration::ZERO);
+    let mut of_others = watch();
+    for _ in 0..3 {
+        rig.decide(&rig.customer(&broker, "BUSINESS"), Decision::Hold).unwrap();
+    }
+    // The writer has looked for other processes behind each write but this.
+    assert!(store.is_writable().is_ok());
+    assert_eq!(of_others.wait(None), Woken::Over);
+
+    let mut of_another_process = watch();
+    rig.database().execute_batch("UPDATE register SET only_row = only_row").unwrap();
+    for _ in 0..2 {
+        assert!(store.is_writable().is_ok());
+    }
+    assert_eq!(of_another_process.wait(None), Woken::Change);
 }
 
 fn hold(
