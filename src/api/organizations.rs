@@ -27,8 +27,8 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     fields.end()?;
     let name = Name::parse(&name).ok_or_else(|| {
         ApiError::invalid(format!(
-            "the field `name` must have 1 to {NAME_CHARACTERS_MAX} characters and no control \
-             characters"
+            "the field `name` must have 1 to {NAME_CHARACTERS_MAX} characters, a letter or a digit \
+             among them, and no control or invisible characters"
         ))
     })?;
     let kind = OrganizationType::parse(&kind)

@@ -339,7 +339,8 @@ impl Dialog {
     }
 
     fn create(&self) -> Result<Act, String> {
-        let name = Name::parse(self.typed("Name")).ok_or("a name has 1 to 200 characters")?;
+        let name = Name::parse(self.typed("Name"))
+            .ok_or("a name has 1 to 200 characters, one a letter or digit, none invisible")?;
         let kind = OrganizationType::parse(self.typed("Type")).ok_or("choose a type")?;
         let creator = self.typed("Created by (org id, or empty)").trim();
         let creator = (!creator.is_empty()).then(|| OrganizationId::new(creator));
