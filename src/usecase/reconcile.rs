@@ -362,7 +362,8 @@ fn weigh(
     };
     let mut facts: Vec<Fact> = recorded.into_iter().map(|it| it.fact).collect();
     let was_at_work = newest(&before, &facts) == Some(Event::ProviderPending);
-    let known_at = facts.iter().map(|it| it.known_at).max().map_or(now, |last| last.max(now));
+    let known_at =
+        facts.iter().map(|it| it.known_at).max().map_or(now, |last| last.plus_ms(1).max(now));
     facts.push(Fact {
         sequence: i64::MAX,
         event: new.event,
