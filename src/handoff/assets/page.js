@@ -5,7 +5,7 @@
   const AT_ONCE_MS = 2000;
   const PAUSE_MS = 1000;
   const PAUSE_LONG_MS = 15000;
-  // How long the frame may take to say its first word. Nothing is typed before it.
+  // How long the frame may take to say its first word until another try is offered. It may still come.
   const SILENCE_MAX_MS = 20000;
 
   const print = document.querySelector('[data-print]');
@@ -29,6 +29,7 @@
   // From the frame's first word on.
   let isReady = false;
   let sdk;
+  let silence;
   dark.addEventListener('change', () => sdk?.setTheme?.(dark.matches ? 'dark' : 'light'));
 
   const say = (text) => { if (live.textContent !== text) live.textContent = text; };
@@ -59,26 +60,38 @@
 
   // A frame that is blocked, or whose host is down, says nothing at all: no event tells of it.
   function launch(token) {
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error('silence')), SILENCE_MAX_MS);
-      sdk = window.snsWebSdk
-        .init(token, freshToken)
-        .withConf({ lang: told.lang, theme: dark.matches ? 'dark' : 'light' })
-        .withOptions({ addViewportTag: false, adaptIframeHeight: true })
-        .onMessage(() => { clearTimeout(timer); resolve(); })
-        .build();
-      frame.hidden = false;
-      sdk.launch(frame);
-      frame.querySelector('iframe')?.setAttribute('title', told.frame);
-    });
+    const opened = window.snsWebSdk
+      .init(token, freshToken)
+      .withConf({ lang: told.lang, theme: dark.matches ? 'dark' : 'light' })
+      .withOptions({ addViewportTag: false, adaptIframeHeight: true })
+      .onMessage(() => { if (sdk === opened && !isReady) ready(); })
+      .build();
+    sdk = opened;
+    silence = setTimeout(() => offer(told.blocked), SILENCE_MAX_MS);
+    frame.hidden = false;
+    sdk.launch(frame);
+    frame.querySelector('iframe')?.setAttribute('title', told.frame);
   }
 
-  function close(why) {
+  function ready() {
+    clearTimeout(silence);
+    isReady = true;
+    document.getElementById('before').hidden = true;
+    say(told.opened);
+    frame.focus();
+  }
+
+  function close() {
+    clearTimeout(silence);
     sdk?.destroy();
     sdk = undefined;
     frame.replaceChildren();
     frame.hidden = true;
     isOpen = false;
+  }
+
+  // Says why there is no check to be seen, and lets the button be pressed again.
+  function offer(why) {
     say(why);
     start.removeAttribute('aria-disabled');
   }
@@ -86,28 +99,20 @@
   async function open() {
     if (start.getAttribute('aria-disabled') === 'true') return;
     start.setAttribute('aria-disabled', 'true');
+    close();
     say(told.opening);
-    let token;
     try {
       await loadScript();
     } catch {
-      return close(told.blocked);
+      return offer(told.blocked);
     }
     try {
       isOpen = true;
-      token = await freshToken();
+      launch(await freshToken());
     } catch {
-      return close(told.trouble);
+      close();
+      offer(told.trouble);
     }
-    try {
-      await launch(token);
-    } catch {
-      return close(told.blocked);
-    }
-    isReady = true;
-    document.getElementById('before').hidden = true;
-    say(told.opened);
-    frame.focus();
   }
 
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
