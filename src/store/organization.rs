@@ -67,8 +67,7 @@ impl Tx<'_> {
 fn from_row(row: &Row<'_>) -> Result<Organization, StoreError> {
     Ok(Organization {
         id: OrganizationId::new(row.get::<_, String>("organization_id")?),
-        name: Name::parse(&row.get::<_, String>("name")?)
-            .ok_or(StoreError::Corrupt("organization name"))?,
+        name: Name::stored(row.get("name")?),
         kind: OrganizationType::parse(&row.get::<_, String>("type")?)
             .ok_or(StoreError::Corrupt("organization type"))?,
         created_by: row.get::<_, Option<String>>("created_by")?.map(OrganizationId::new),

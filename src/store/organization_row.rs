@@ -212,8 +212,7 @@ fn states_of(status: Status) -> (State, Option<State>, bool) {
 fn from_row(row: &Row<'_>) -> Result<OrganizationRow, StoreError> {
     Ok(OrganizationRow {
         id: OrganizationId::new(row.get::<_, String>("organization_id")?),
-        name: Name::parse(&row.get::<_, String>("name")?)
-            .ok_or(StoreError::Corrupt("organization name"))?,
+        name: Name::stored(row.get("name")?),
         kind: OrganizationType::parse(&row.get::<_, String>("type")?)
             .ok_or(StoreError::Corrupt("organization type"))?,
         created_at: Timestamp::from_ms(row.get("created_at_ms")?),

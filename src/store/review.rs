@@ -64,8 +64,7 @@ fn from_row(row: &Row<'_>) -> Result<ReviewRow, StoreError> {
     };
     Ok(ReviewRow {
         organization: OrganizationId::new(row.get::<_, String>("organization_id")?),
-        name: Name::parse(&row.get::<_, String>("name")?)
-            .ok_or(StoreError::Corrupt("organization name"))?,
+        name: Name::stored(row.get("name")?),
         kind: OrganizationType::parse(&row.get::<_, String>("type")?)
             .ok_or(StoreError::Corrupt("organization type"))?,
         state: State::parse(&row.get::<_, String>("state")?)

@@ -8,6 +8,17 @@ use countersign::domain::organization::OrganizationId;
 use countersign::usecase::keys::revoke_key;
 
 #[test]
+fn a_name_that_an_older_rule_took_stays_readable() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    rig.database().execute("UPDATE organization SET name = ?1", ["\u{200b}Acme\u{202e}"]).unwrap();
+
+    let shown = rig.get("/v1/organizations", &broker.key, None);
+
+    assert_eq!((shown.status, shown.text("/name")), (200, "\u{200b}Acme\u{202e}"));
+}
+
+#[test]
 fn a_broker_creates_a_customer_with_a_verification_and_a_pending_loa_in_one_go() {
     let rig = Rig::new();
     let broker = rig.broker();
