@@ -9,13 +9,13 @@ use crate::domain::authorization::{Acting, AuthorizationStatus, Refusal};
 use crate::domain::fold::Verification;
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
-use crate::domain::verification::{Event, State, Step, step};
+use crate::domain::verification::{Event, State, Status, Step, step};
 use crate::store::{Cause, NewFact, Question, Tx};
 use crate::sumsub::{AccessToken, Applicant};
 use crate::usecase::authorizations::By;
 use crate::usecase::handoff_links::{Handoff, LinkToken, insert_link};
 use crate::usecase::receive_webhook::adopt;
-use crate::usecase::reconcile::apply;
+use crate::usecase::reconcile::{FindingKind, apply};
 use crate::usecase::{Appliance, Failure, Rules};
 
 /// How long after one session another of the same applicant adds no fact.
@@ -238,7 +238,9 @@ fn is_news(
         applicant_id: applicant.id.clone(),
         external_user_id: applicant.external_user_id.clone(),
     };
-    Ok(apply(appliance, question, review, asked_at)?.is_some())
+    // One that asks for a new submission, too, leaves the applicant to be opened again.
+    let found = apply(appliance, question, review, asked_at)?;
+    Ok(matches!(found, Some(FindingKind::Drift { to, .. }) if to != Status::ResubmissionRequired))
 }
 
 /// Links an applicant before the session goes on: should it fail, an import that has lost its answer
