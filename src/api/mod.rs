@@ -32,7 +32,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::domain::authorization::Purpose;
+use crate::domain::authorization::{Acting, Purpose};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::http::client_address::TrustedProxies;
@@ -429,6 +429,17 @@ impl Call<'_> {
     /// Adds a header to whatever is answered.
     fn note(&self, name: &'static str, value: impl Into<String>) {
         self.noted.borrow_mut().headers.push((name, value.into()));
+    }
+
+    /// Notes who tried what for whom, for the explanation of a refusal that came after the gate.
+    fn attempted(&self, acting: &Acting, purpose: Purpose) {
+        let attempt = Attempt {
+            caller: acting.caller().clone(),
+            subject: acting.subject().clone(),
+            purpose,
+            decided_at: (self.appliance.clock)(),
+        };
+        self.noted.borrow_mut().attempt = Some(attempt);
     }
 
     /// Keeps a refusal of the gate under the request's id, and hands the error on.

@@ -49,7 +49,8 @@ pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
             .and_then(|it| u64::try_from(it).ok())
             .map(Duration::from_millis);
         if watch.wait(until_expiry) == Woken::Over {
-            return Ok(not_modified(answer));
+            let last = poll(call, (call.appliance.clock)())?;
+            return Ok(if is_known(&last, known) { not_modified(last) } else { last });
         }
     }
 }
@@ -108,7 +109,9 @@ pub(super) fn start(call: &Call<'_>) -> Result<Response, ApiError> {
     query::none(call.request)?;
     Fields::none(call.request)?;
     let cause = Cause::Request(call.id.clone());
-    let session = start_session(call.appliance, &caller.acting, cause)?;
+    // The gate is asked again once Sumsub has answered.
+    let session = start_session(call.appliance, &caller.acting, cause)
+        .inspect_err(|_| call.attempted(&caller.acting, Purpose::Verify))?;
     call.holds_token(call.appliance.sumsub.session_ttl_s());
     Ok(json(&SessionBody {
         object: "verification_session",

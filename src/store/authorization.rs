@@ -259,7 +259,7 @@ impl Tx<'_> {
         }
         let authorization = self.authorization(id)?;
         // Whoever waits for the customer's verification learns that it may no longer ask.
-        self.touched.borrow_mut().push(authorization.granting.clone());
+        self.touched.borrow_mut().organizations.push(authorization.granting.clone());
         self.announce_authorization(sequence, &authorization, note.now)?;
         Ok(authorization)
     }

@@ -119,6 +119,7 @@ impl Tx<'_> {
                  WHERE link_id = :id AND revoked_at_ms IS NULL",
             )?
             .execute(named_params! {":id": id, ":by": by, ":now": now.as_ms()})?;
+        self.touched.borrow_mut().everybody = true;
         Ok(changed > 0)
     }
 }

@@ -124,6 +124,7 @@ impl Tx<'_> {
                  WHERE key_id = :id",
             )?
             .execute(named_params! {":id": id, ":at": at.as_ms()})?;
+        self.touched.borrow_mut().everybody = true;
         Ok(())
     }
 
@@ -136,6 +137,7 @@ impl Tx<'_> {
                  WHERE key_id = :id AND revoked_at_ms IS NULL",
             )?
             .execute(named_params! {":id": id, ":now": now.as_ms()})?;
+        self.touched.borrow_mut().everybody = true;
         Ok(changed > 0)
     }
 

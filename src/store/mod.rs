@@ -388,8 +388,16 @@ pub struct Reader<'c> {
 #[derive(Debug)]
 pub struct Tx<'c> {
     reader: Reader<'c>,
-    /// Organizations whose verification this write has changed.
-    touched: RefCell<Vec<OrganizationId>>,
+    touched: RefCell<Touched>,
+}
+
+/// Who waits for what a write has changed.
+#[derive(Debug, Default)]
+struct Touched {
+    /// Whoever waits for one of these.
+    organizations: Vec<OrganizationId>,
+    /// Whoever waits at all: a key or a link opens nothing any more.
+    everybody: bool,
 }
 
 impl<'c> Tx<'c> {

@@ -179,7 +179,7 @@ impl Tx<'_> {
         facts.push(Fact { sequence, ..fact });
         let after = before.after(&facts, known_at);
         self.update_verification(of, &after)?;
-        self.touched.borrow_mut().push(of.clone());
+        self.touched.borrow_mut().organizations.push(of.clone());
         let recorded = Recorded { before, after, known_at };
         self.announce_verification(of, sequence, &recorded)?;
         Ok(recorded)

@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::domain::organization::OrganizationId;
 use crate::store::changes::Changes;
-use crate::store::{StoreError, Tx, waited_for_another_process};
+use crate::store::{StoreError, Touched, Tx, waited_for_another_process};
 
 /// How many writes may wait; more are told to come back.
 const QUEUE_MAX: usize = 1024;
@@ -42,7 +41,7 @@ pub struct WriterTally {
 struct Ran {
     keep: bool,
     /// Whose waiters are woken after the commit.
-    touched: Vec<OrganizationId>,
+    touched: Touched,
     answer: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
 }
 
@@ -86,7 +85,7 @@ impl Writer {
                         .unwrap_or_else(|_panic| Err(E::from(StoreError::Panicked)));
                     (ran, tx.touched.into_inner())
                 }
-                Err(error) => (Err(E::from(error)), Vec::new()),
+                Err(error) => (Err(E::from(error)), Touched::default()),
             };
             Ran {
                 keep: ran.is_ok(),
@@ -117,7 +116,7 @@ impl Writer {
             });
             Ran {
                 keep: ran.is_ok(),
-                touched: Vec::new(),
+                touched: Touched::default(),
                 answer: Box::new(move |committed| ran.and(committed).unwrap_or_else(not_kept)),
             }
         });
@@ -300,7 +299,8 @@ fn write_batch(
     let writes = u64::try_from(ran.len()).unwrap_or(u64::MAX);
     for it in ran {
         if it.keep && committed.is_ok() {
-            it.touched.iter().for_each(|of| changes.wake(of));
+            it.touched.organizations.iter().for_each(|of| changes.wake(of));
+            it.touched.everybody.then(|| changes.wake_all());
         }
         (it.answer)(committed.clone());
     }

@@ -429,6 +429,13 @@ fn a_letter_that_is_revoked_while_sumsub_is_asked_gives_no_token_and_moves_nothi
     );
 
     assert_eq!(session.refusal(), (403, "authorization_required"));
+    assert!(
+        world.rig.appliance.store.is_writable().is_ok(),
+        "the refusal's note stands before this"
+    );
+    let request = session.text("/error/requestId");
+    let path = format!("/v1/authorizations/explain?requestId={request}");
+    assert_eq!(world.rig.get(&path, &broker.key, None).text("/conditions/0/value"), "REVOKED");
     let status =
         || world.rig.get("/v1/organizations/verification", &world.rig.key_of(&customer), None);
     assert_eq!(status().text("/status"), "NOT_STARTED");
@@ -478,6 +485,32 @@ fn a_verdict_that_no_webhook_has_told_is_not_thrown_away_by_the_next_session() {
         world.deliver();
         assert_eq!(world.rig.status(&broker.key, &customer), expected);
     }
+}
+
+#[test]
+fn a_renewal_that_no_webhook_told_and_that_is_over_too_does_not_close_the_door() {
+    let world = World::new();
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    world.rig.start_session(&broker.key, Some(&customer));
+    let applicant = world.applicant(&customer);
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    world.rig.advance(DAY_MS);
+    world.control("POST", "/traps", &json!({"tricks": ["lost"], "count": 99}));
+    for action in ["recheck", "approve"] {
+        world.rig.advance(5000);
+        world.control("POST", &format!("/applicants/{applicant}/{action}"), &json!({}));
+    }
+    world.control("DELETE", "/traps", &Value::Null);
+    world.rig.advance(366 * DAY_MS);
+    assert_eq!(world.rig.status(&broker.key, &customer), "RESUBMISSION_REQUIRED");
+
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
+
+    assert_eq!(world.rig.status(&broker.key, &customer), "PENDING");
+    world.play(&applicant, "submit");
+    world.play(&applicant, "approve");
+    assert_eq!(world.rig.status(&broker.key, &customer), "APPROVED");
 }
 
 #[test]

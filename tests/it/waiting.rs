@@ -128,6 +128,27 @@ fn a_revoked_loa_ends_a_wait_with_a_refusal() {
 }
 
 #[test]
+fn a_revoked_key_ends_its_wait_with_a_refusal() {
+    let rig = Rig::new();
+    let (broker, customer, tag) = setting(&rig);
+    let other = rig.key_of(&broker.id);
+    let keys = rig.get("/v1/api-keys", &broker.key, None);
+    // The newest stands first.
+    let first = keys.body["data"].as_array().unwrap().last().unwrap()["id"].as_str().unwrap();
+
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            poll(&rig, &broker, &customer, &[("Prefer", "wait=60"), ("If-None-Match", &tag)])
+        });
+        wait_until_waiting(&rig, 1);
+        let revoked = rig.post(&format!("/v1/api-keys/{first}/revoke"), &other, None, &json!({}));
+        assert_eq!(revoked.status, 200, "{revoked:?}");
+
+        assert_eq!(waiting.join().unwrap().refusal(), (401, "invalid_api_key"));
+    });
+}
+
+#[test]
 fn a_wait_that_ends_in_a_refusal_is_explained_at_the_instant_of_the_refusal() {
     let rig = Rig::new();
     let (broker, customer, tag) = setting(&rig);
