@@ -195,6 +195,8 @@ for (const [what, answer, allowed] of [
     const page = await browser.page({ allowed });
     await page.goto(customer.url);
     await sign(page);
+    // A route that is set while a page is still on its way may miss it.
+    await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
     await page.route('**/sns-websdk-builder.js', answer);
     await start(page);
     await page.getByText('The check could not be loaded.').waitFor();
@@ -212,6 +214,8 @@ test('a token that is refused for the moment is told, and the button works again
   const page = await browser.page({ allowed: [503] });
   await page.goto(customer.url);
   await sign(page);
+  // A route that is set while a page is still on its way may miss it.
+  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
   await page.route('**/access-token', (route) => route.fulfill({ status: 503, contentType: 'text/html', body: 'busy' }));
   await start(page);
   await page.getByText('The check cannot be opened at the moment.').waitFor();
