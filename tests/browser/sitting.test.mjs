@@ -12,6 +12,17 @@ after(async () => { await browser.stop(); await demo.stop(); });
 const frameOf = (page) => page.frameLocator('#frame iframe');
 const start = (page) => page.getByRole('button', { name: 'Start the check' }).click();
 
+/** A customer who has signed, before the button; `options` are those of the page. */
+async function signed(options) {
+  const customer = await demo.customer();
+  const page = await browser.page(options);
+  await page.goto(customer.url);
+  await sign(page);
+  // A route that is set while a page is still on its way may miss it.
+  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  return { customer, page };
+}
+
 test('a person signs the letter, is verified, and the LOA is effective', async () => {
   const customer = await demo.customer('INDIVIDUAL');
   const page = await browser.page();
@@ -86,10 +97,7 @@ test('a company gives its registry number and one beneficial owner', async () =>
 });
 
 test('a resubmission brings the customer back to the failing step', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page();
-  await page.goto(customer.url);
-  await sign(page);
+  const { customer, page } = await signed();
   await start(page);
   await handInPerson(frameOf(page));
   await frameOf(page).getByRole('button', { name: 'Ask to try again' }).click();
@@ -111,10 +119,7 @@ test('a resubmission brings the customer back to the failing step', async () => 
 });
 
 test('a slow token does not send the customer back to the button', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page();
-  await page.goto(customer.url);
-  await sign(page);
+  const { page } = await signed();
   await start(page);
   await handInPerson(frameOf(page));
   await frameOf(page).getByRole('button', { name: 'Ask to try again' }).click();
@@ -133,11 +138,7 @@ test('a slow token does not send the customer back to the button', async () => {
 });
 
 test('a frame that never loads is not announced as open, and can be tried again', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page();
-  await page.goto(customer.url);
-  await sign(page);
-  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  const { customer, page } = await signed();
   await page.clock.install();
   await page.reload();
   // As of a host that is down, or a blocker: the frame is there, and nothing speaks out of it.
@@ -164,11 +165,7 @@ test('a frame that never loads is not announced as open, and can be tried again'
 });
 
 test('a frame that loads slowly is not taken away', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page();
-  await page.goto(customer.url);
-  await sign(page);
-  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  const { page } = await signed();
   await page.clock.install();
   await page.reload();
   let arrive;
@@ -191,12 +188,7 @@ for (const [what, answer, allowed] of [
   ['emptied by a blocker', (route) => route.fulfill({ contentType: 'text/javascript', body: '' }), []],
 ]) {
   test(`a script that is ${what} is told, and the button works again`, async () => {
-    const customer = await demo.customer();
-    const page = await browser.page({ allowed });
-    await page.goto(customer.url);
-    await sign(page);
-    // A route that is set while a page is still on its way may miss it.
-    await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+    const { page } = await signed({ allowed });
     await page.route('**/sns-websdk-builder.js', answer);
     await start(page);
     await page.getByText('The check could not be loaded.').waitFor();
@@ -210,12 +202,7 @@ for (const [what, answer, allowed] of [
 }
 
 test('a token that is refused for the moment is told, and the button works again', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page({ allowed: [503] });
-  await page.goto(customer.url);
-  await sign(page);
-  // A route that is set while a page is still on its way may miss it.
-  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  const { page } = await signed({ allowed: [503] });
   await page.route('**/access-token', (route) => route.fulfill({ status: 503, contentType: 'text/html', body: 'busy' }));
   await start(page);
   await page.getByText('The check cannot be opened at the moment.').waitFor();
@@ -228,11 +215,7 @@ test('a token that is refused for the moment is told, and the button works again
 });
 
 test('a page that cannot wait for its status asks every 15 seconds, not every second', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page({ allowed: [410] });
-  await page.goto(customer.url);
-  await sign(page);
-  await page.getByRole('heading', { name: 'Verify your identity' }).waitFor();
+  const { customer, page } = await signed({ allowed: [410] });
   await page.clock.install();
   let asked = 0;
   // As the server answers when all its waits are taken.
@@ -260,10 +243,7 @@ test('a page that cannot wait for its status asks every 15 seconds, not every se
 });
 
 test('a token that expires in the middle is replaced by the link', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page();
-  await page.goto(customer.url);
-  await sign(page);
+  const { customer, page } = await signed();
   await start(page);
   const frame = frameOf(page);
   await frame.getByRole('button', { name: 'Continue' }).click();
@@ -327,10 +307,7 @@ test('a withdrawn letter, a rejected customer and an unknown link each have thei
 });
 
 test('an operator revokes a link while its page is open, and makes a new one', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page({ allowed: [410] });
-  await page.goto(customer.url);
-  await sign(page);
+  const { customer, page } = await signed({ allowed: [410] });
   await start(page);
   await frameOf(page).getByRole('heading', { name: 'Choose a document' }).waitFor();
   const links = demo.command('link', 'list', '--org', customer.id);
@@ -347,10 +324,7 @@ test('an operator revokes a link while its page is open, and makes a new one', a
 });
 
 test('a letter that is revoked while the check is open ends it', async () => {
-  const customer = await demo.customer();
-  const page = await browser.page({ allowed: [410] });
-  await page.goto(customer.url);
-  await sign(page);
+  const { customer, page } = await signed({ allowed: [410] });
   await start(page);
   await frameOf(page).getByRole('heading', { name: 'Choose a document' }).waitFor();
   await demo.revokeLoa(customer.id);

@@ -24,22 +24,7 @@ fn upgraded() -> (World, Broker, String) {
         "reviewResult": {"reviewAnswer": "GREEN"},
         "createdAtMs": sumsub_instant(world.rig.now()),
     });
-    let database = world.rig.database();
-    let now_ms = world.rig.now().as_ms();
-    database
-        .execute(
-            "INSERT INTO delivery (body_sha256, body, headers, event_type, applicant_id, received_at_ms)
-             VALUES (zeroblob(32), ?1, '[]', 'applicantReviewed', NULL, ?2)",
-            (body.to_string().into_bytes(), now_ms),
-        )
-        .unwrap();
-    database
-        .execute(
-            "INSERT INTO delivery_outcome (delivery_id, outcome_no, outcome, known_at_ms)
-             SELECT max(delivery_id), 1, 'unknown_type', ?1 FROM delivery",
-            [now_ms],
-        )
-        .unwrap();
+    world.rig.keep_as_unknown_type(&body);
     (world, broker, customer)
 }
 

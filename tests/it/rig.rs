@@ -347,6 +347,26 @@ impl Rig {
         self.call("POST", "/webhooks/sumsub", &headers, bytes)
     }
 
+    /// Keeps a verdict's webhook as a predecessor did that did not know the type, and so did not look
+    /// whom it is about.
+    pub(crate) fn keep_as_unknown_type(&self, body: &Value) {
+        let (database, now_ms) = (self.database(), self.now().as_ms());
+        database
+            .execute(
+                "INSERT INTO delivery (body_sha256, body, headers, event_type, applicant_id, received_at_ms)
+                 VALUES (zeroblob(32), ?1, '[]', 'applicantReviewed', NULL, ?2)",
+                (body.to_string().into_bytes(), now_ms),
+            )
+            .unwrap();
+        database
+            .execute(
+                "INSERT INTO delivery_outcome (delivery_id, outcome_no, outcome, known_at_ms)
+                 SELECT max(delivery_id), 1, 'unknown_type', ?1 FROM delivery",
+                [now_ms],
+            )
+            .unwrap();
+    }
+
     /// The newest delivery's outcome, as `inbox list` shows it.
     pub(crate) fn newest_outcome(&self) -> String {
         let newest = self.appliance.store.read(|it| it.deliveries(None, 1)).unwrap();

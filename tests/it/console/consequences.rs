@@ -159,23 +159,7 @@ fn a_replay_that_finds_its_organization_only_today_says_what_it_takes_away() {
         "reviewResult": {"reviewAnswer": "RED", "reviewRejectType": "FINAL"},
         "createdAtMs": sumsub_instant(rig.now()),
     });
-    // Kept by a predecessor that did not know the type, and so did not look whom it is about.
-    let database = rig.database();
-    let now_ms = rig.now().as_ms();
-    database
-        .execute(
-            "INSERT INTO delivery (body_sha256, body, headers, event_type, applicant_id, received_at_ms)
-             VALUES (zeroblob(32), ?1, '[]', 'applicantReviewed', NULL, ?2)",
-            (body.to_string().into_bytes(), now_ms),
-        )
-        .unwrap();
-    database
-        .execute(
-            "INSERT INTO delivery_outcome (delivery_id, outcome_no, outcome, known_at_ms)
-             SELECT max(delivery_id), 1, 'unknown_type', ?1 FROM delivery",
-            [now_ms],
-        )
-        .unwrap();
+    rig.keep_as_unknown_type(&body);
 
     let mut desk = Desk::unlocked(&rig, SIZE);
     desk.press("4P").sees(&["suspends 1 LOA; 1 broker loses access now"]);
