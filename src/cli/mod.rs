@@ -13,6 +13,7 @@ mod doctor;
 mod exit;
 mod explain;
 mod flags;
+mod identity;
 mod inbox;
 mod key;
 mod link;
@@ -130,7 +131,7 @@ enum Command {
 /// Who runs the command, on what.
 struct Operator {
     config: Config,
-    /// `operator:<login>`: what the register keeps of them.
+    /// What the register records of them: see `identity`.
     actor: String,
 }
 
@@ -147,7 +148,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
-    let actor = format!("operator:{}", variables.login().unwrap_or("unknown"));
+    let actor = identity::actor(variables);
     let operator =
         || Config::load(&cli.settings.0, variables).map(|config| Operator { config, actor });
     let unknown = variables.unknown();

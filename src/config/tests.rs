@@ -231,9 +231,12 @@ fn a_misspelt_variable_of_ours_is_noticed() {
 }
 
 #[test]
-fn the_login_is_whoever_the_environment_names_first() {
-    assert_eq!(variables(&[("USER", ""), ("LOGNAME", "jo")]).login(), Some("jo"));
-    assert_eq!(variables(&[]).login(), None);
+fn sudos_word_is_a_number_or_nothing() {
+    assert_eq!(variables(&[("SUDO_UID", "1000")]).sudo_uid(), Some(1000));
+    for word in ["", "ada", "-1", "4294967296"] {
+        assert_eq!(variables(&[("SUDO_UID", word)]).sudo_uid(), None, "{word}");
+    }
+    assert_eq!(variables(&[]).sudo_uid(), None);
 }
 
 #[test]

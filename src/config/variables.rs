@@ -30,13 +30,9 @@ impl Variables {
         std::env::vars_os().collect()
     }
 
-    /// The login of whoever runs the program, if the environment tells.
-    pub fn login(&self) -> Option<&str> {
-        ["USER", "LOGNAME"]
-            .iter()
-            .filter_map(|it| self.0.get(OsStr::new(it))?.to_str())
-            .map(str::trim)
-            .find(|it| !it.is_empty() && !it.chars().any(char::is_control))
+    /// The user whom sudo says it was called by: a claim, as every variable.
+    pub fn sudo_uid(&self) -> Option<u32> {
+        self.0.get(OsStr::new("SUDO_UID"))?.to_str()?.parse().ok()
     }
 
     /// Whether the environment asks for no colours: `NO_COLOR` with any value but the empty one

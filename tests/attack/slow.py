@@ -36,7 +36,6 @@ class Server:
     def __init__(self, directory):
         self.environment = {
             "PATH": os.environ["PATH"],
-            "USER": "attack",
             "COUNTERSIGN_DATABASE": os.path.join(directory, "register.db"),
             "COUNTERSIGN_SUMSUB_URL": "http://127.0.0.1:9",
             "COUNTERSIGN_SUMSUB_APP_TOKEN": "sbx:app.token",

@@ -22,7 +22,6 @@ directory = tempfile.TemporaryDirectory()
 REGISTER = os.path.join(directory.name, "register.db")
 REPLICA = f"file://{directory.name}/replica"
 ENVIRONMENT = {
-    "USER": "ada",
     "COUNTERSIGN_DATABASE": REGISTER,
     "COUNTERSIGN_LISTEN": "127.0.0.1:0",
     "COUNTERSIGN_REQUESTS_PER_SECOND": "0",

@@ -21,7 +21,6 @@ PATIENCE_S = 30
 COUNTERSIGN = os.path.abspath(sys.argv[1])
 directory = tempfile.TemporaryDirectory()
 ENVIRONMENT = {
-    "USER": "ada",
     "COUNTERSIGN_DATABASE": os.path.join(directory.name, "register.db"),
     "COUNTERSIGN_SUMSUB_APP_TOKEN": "sbx:token",
     "COUNTERSIGN_SUMSUB_SECRET_KEY": "secret",

@@ -13,7 +13,7 @@ use countersign::usecase::migrate::migrate;
 use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
 use serde_json::{Value, json};
 
-use crate::cli::{Resident, Shell};
+use crate::cli::{Resident, Shell, operator};
 use crate::crash::{kill, serve, shell};
 use crate::rig::{Directory, Rig};
 use crate::sumsub::World;
@@ -383,7 +383,7 @@ fn a_restore_says_what_it_would_lose_and_loses_it_only_by_force() {
 
     for words in [
         "1 operators' decisions",
-        &format!("operator_reject of {customer} by operator:ada"),
+        &format!("operator_reject of {customer} by {}", operator()),
         "2 facts of LOAs",
         &format!("revoked: {customer} to {broker}"),
         "1 organizations made",

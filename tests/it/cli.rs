@@ -1,5 +1,6 @@
 //! The command line as an operator meets it: the built program, its two streams, its exit codes.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -24,6 +25,8 @@ const SUMSUB: [(&str, &str); 3] = [
 const MISSING: [&str; 3] = ["sumsub-app-token", "sumsub-secret-key", "sumsub-webhook-secret"];
 /// Far enough ahead.
 const EXPIRY: &str = "9000-01-01T00:00:00.000Z";
+/// The login uid of a process that no login led to.
+const NO_LOGIN: &str = "4294967295";
 /// How often something is looked at that another process is about to do.
 const LOOKS_MAX: usize = 1000;
 
@@ -33,6 +36,7 @@ pub(crate) struct Shell {
     variables: Vec<(String, String)>,
 }
 
+#[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -61,9 +65,18 @@ impl Ran {
     }
 }
 
+fn ran(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
+    Ran {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 impl Shell {
     pub(crate) fn new() -> Self {
-        Self { directory: Directory::new(), variables: vec![("USER".to_owned(), "ada".to_owned())] }
+        Self { directory: Directory::new(), variables: Vec::new() }
     }
 
     pub(crate) fn with(mut self, variables: &[(&str, &str)]) -> Self {
@@ -85,12 +98,7 @@ impl Shell {
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().unwrap();
-        Ran {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        ran(&mut self.command(arguments))
     }
 
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
@@ -109,6 +117,28 @@ impl Shell {
         let customer = self.organization(&["--type", "BUSINESS", "--created-by", &broker]);
         (broker, customer)
     }
+}
+
+/// What `id` says of a user, or of whoever runs the tests.
+fn id(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("id").args(arguments).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap().trim().to_owned();
+    Some(told).filter(|_| output.status.success())
+}
+
+/// What the register records of a user who runs a command in this login session.
+fn recorded(uid: &str) -> String {
+    let login = |uid: &str| id(&["-un", uid]).unwrap_or_else(|| format!("uid:{uid}"));
+    let session = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
+    match session.trim() {
+        it if ["", NO_LOGIN, uid].contains(&it) => format!("operator:{}", login(uid)),
+        it => format!("operator:{} (as {})", login(it), login(uid)),
+    }
+}
+
+/// What the register records of whoever runs the tests.
+pub(crate) fn operator() -> String {
+    recorded(&id(&["-ru"]).unwrap())
 }
 
 /// A process that stays; ended with the test at the latest.
@@ -336,17 +366,18 @@ fn an_operator_is_told_why_a_broker_may_not_act_and_in_whose_words() {
     let effective = explain().ok();
     let then = shell.json(&[&whole[..], &["--at", &before]].concat());
 
+    let me = operator();
     for (text, told) in [
         (&fresh, format!("{broker} may not act for {customer} at ")),
         (&fresh, "holds    authorization_live     PENDING since ".to_owned()),
         (&fresh, "missing  authorization_signed   PENDING since ".to_owned()),
         (&fresh, "missing  verification_approved  NOT_STARTED since ".to_owned()),
-        (&fresh, "issued, authorization_event_1, operator:ada".to_owned()),
+        (&fresh, format!("issued, authorization_event_1, {me}")),
         (&fresh, "Next  customer: Sign the Letter".to_owned()),
         (&held, "holds    authorization_signed   ACTIVE since ".to_owned()),
-        (&held, "operator:ada: Jo Doe, Director, paper, vault/1".to_owned()),
+        (&held, format!("{me}: Jo Doe, Director, paper, vault/1")),
         (&held, "missing  verification_approved  ON_HOLD since ".to_owned()),
-        (&held, "operator_hold, verification_event_1, operator:ada: ticket 4711".to_owned()),
+        (&held, format!("operator_hold, verification_event_1, {me}: ticket 4711")),
         (&held, "Next  operator: Review".to_owned()),
         (&effective, format!("{broker} may act for {customer} at ")),
         (&effective, "holds    verification_approved  APPROVED since ".to_owned()),
@@ -461,9 +492,76 @@ fn a_decision_needs_a_reason_and_a_status_that_it_fits() {
 
     let shown = shell.run(&["verification", "show", &customer]).ok();
     let facts = shell.json(&["verification", "show", &customer])["facts"].clone();
-    assert!(shown.contains("operator_reopen") && shown.contains("operator:ada: ticket 4711"));
+    assert!(
+        shown.contains("operator_reopen")
+            && shown.contains(&format!("{}: ticket 4711", operator()))
+    );
     assert_eq!(facts.as_array().unwrap().len(), 5);
-    assert_eq!(facts[0]["cause"], json!({"actor": "operator:ada", "reason": "ticket 4711"}));
+    assert_eq!(facts[0]["cause"], json!({"actor": operator(), "reason": "ticket 4711"}));
+}
+
+/// Puts a customer on hold by a command behind another, and says who the register says did it.
+fn held_by(shell: &Shell, wrapper: &[&str]) -> Result<Value, Ran> {
+    let (_, customer) = shell.parties();
+    let hold = shell.command(&["verification", "hold", &customer, "--reason", "ticket 4711"]);
+    let words = wrapper.iter().map(OsStr::new).chain([hold.get_program()]).chain(hold.get_args());
+    let words: Vec<&OsStr> = words.collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).current_dir(&shell.directory.0).env_clear();
+    command.envs(hold.get_envs().filter_map(|(name, it)| Some((name, it?))));
+
+    match ran(&mut command) {
+        Ran { code: 0, .. } => {
+            let shown = shell.json(&["verification", "show", &customer]);
+            Ok(shown["facts"][0]["cause"]["actor"].clone())
+        }
+        failed => Err(failed),
+    }
+}
+
+/// What an operator may claim to be.
+const CLAIMS: [(&str, &str); 4] =
+    [("USER", "anybody"), ("LOGNAME", "x"), ("SUDO_USER", "somebody"), ("SUDO_UID", "0")];
+
+#[test]
+fn an_operator_is_whom_the_system_knows_and_no_variable_changes_that() {
+    let shell = Shell::new().with(&CLAIMS);
+
+    assert_eq!(held_by(&shell, &[]).unwrap(), json!(operator()));
+}
+
+#[test]
+fn an_operator_without_a_login_is_recorded_by_their_number() {
+    const NOBODYS_UID: &str = "54321";
+    if id(&["-u"]).as_deref() != Some("0") || Command::new("setpriv").arg("-V").output().is_err() {
+        println!("skipped: only root with setpriv (util-linux) can be somebody else");
+        return;
+    }
+    let shell = Shell::new().with(&CLAIMS).with(&[("SUDO_UID", "1")]);
+
+    // Only the real user changes, so that the register stays within reach.
+    let held = held_by(&shell, &["setpriv", "--ruid", NOBODYS_UID]).unwrap();
+
+    assert_eq!(held, json!(recorded(NOBODYS_UID)));
+    assert!(held.as_str().unwrap().contains("uid:54321"), "{held}");
+}
+
+#[test]
+fn who_logged_in_is_recorded_beside_whom_they_act_as() {
+    const SESSION: &str = "1";
+    let shell = Shell::new().with(&CLAIMS).with(&[("SUDO_UID", "2")]);
+    // What pam_loginuid does when somebody logs in; most kernels take it only once.
+    let log_in = "echo $0 > /proc/self/loginuid || exit 99; exec \"$@\"";
+
+    match held_by(&shell, &["sh", "-c", log_in, SESSION]) {
+        Ok(held) => {
+            let login = |uid: &[&str]| id(uid).unwrap();
+            let both = format!("operator:{} (as {})", login(&["-un", SESSION]), login(&["-run"]));
+            assert_eq!(held, json!(both));
+        }
+        Err(Ran { code: 99, err, .. }) => println!("skipped: {err}"),
+        Err(failed) => panic!("{}", failed.err),
+    }
 }
 
 #[test]
@@ -641,7 +739,7 @@ fn an_operator_makes_lists_and_revokes_a_customers_link() {
     let link = &links["data"][0];
     assert_eq!(
         (&link["createdBy"], &link["authorizationStatus"]),
-        (&"operator:ada".into(), &"PENDING".into())
+        (&operator().into(), &"PENDING".into())
     );
     let token = url.trim().rsplit('/').next().unwrap();
     assert!(!links.to_string().contains(token), "an address is not kept");

@@ -40,7 +40,8 @@ secret WEBHOOK_SECRET sumsub-webhook-secret
 } >>/etc/countersign/environment
 
 # Root's first command makes the register; it belongs to the service all the same.
-broker=$(USER=root SUDO_USER=ada countersign-operator org create --name Broker --type BUSINESS)
+useradd ada
+broker=$(SUDO_UID=$(id -u ada) countersign-operator org create --name Broker --type BUSINESS)
 [ "$(stat -c %U /var/lib/countersign/register.db)" = countersign ]
 key=$(countersign-operator key create --org "$broker" --name first)
 said "an operator's command makes a register that belongs to the service"
@@ -67,8 +68,9 @@ said "a customer is verified inside the sandbox of the unit"
 
 countersign-operator loa sign --granting "$customer" --authorized "$broker" --signer-name 'Jo Doe' \
   --signer-role Director --how paper --reference folder/1 >/dev/null
-countersign-operator verification hold "$customer" --reason 'a hit on a list' >/dev/null
+SUDO_UID=$(id -u ada) countersign-operator verification hold "$customer" --reason 'a hit on a list' >/dev/null
 wait_for status ON_HOLD
+countersign-operator verification show "$customer" | grep -qF 'operator:ada (as countersign)'
 said "the command line works beside the service, on the same register"
 
 mkdir -p /run/systemd/system/countersign.service.d

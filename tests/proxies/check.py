@@ -62,7 +62,7 @@ def main():
                 "COUNTERSIGN_CONNECTIONS_PER_PEER_MAX": "2048",
                 "COUNTERSIGN_PUBLIC_URL": f"https://localhost:{port}",
             }
-            environment = {"PATH": os.environ["PATH"], "USER": "ada", **settings}
+            environment = {"PATH": os.environ["PATH"], **settings}
             server = subprocess.Popen([BINARY, "serve"], env=environment, stderr=subprocess.PIPE, text=True)
             processes.append(server)
             while "serves" not in server.stderr.readline():

@@ -21,6 +21,7 @@ use countersign::usecase::{Appliance, Permits};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use super::stage;
+use crate::cli::operator;
 use crate::rig::{Directory, OPERATOR, Rig, WEBHOOK_SECRET};
 use crate::sumsub::World;
 use countersign::sim::TenantId;
@@ -59,7 +60,6 @@ impl Session {
         let credentials = world.simulator.credentials(TenantId::Recipient);
         for (name, value) in [
             ("TERM", "xterm-256color"),
-            ("USER", "ada"),
             ("COUNTERSIGN_SUMSUB_URL", world.sumsub_url.as_str()),
             ("COUNTERSIGN_SUMSUB_APP_TOKEN", &credentials.app_token),
             ("COUNTERSIGN_SUMSUB_SECRET_KEY", &credentials.secret_key),
@@ -190,7 +190,7 @@ fn an_operator_filters_opens_unlocks_starts_a_session_and_releases_a_hold() {
     let facts = |id: &str| store.read(|it| it.facts(&OrganizationId::new(id))).unwrap();
     let jo = facts(stage::JO);
     let started = jo.iter().find(|it| it.fact.event.as_str() == "session_started").unwrap();
-    assert!(format!("{:?}", started.cause).contains("operator:ada"), "{started:?}");
+    assert!(format!("{:?}", started.cause).contains(&operator()), "{started:?}");
     let bolt = facts(stage::BOLT).pop().unwrap();
     assert_eq!(bolt.fact.event.as_str(), "operator_approve");
     assert!(format!("{:?}", bolt.cause).contains("false match"), "{bolt:?}");
