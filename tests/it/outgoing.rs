@@ -641,6 +641,11 @@ fn a_repeated_creation_makes_one_endpoint() {
 
     assert_eq!(first.body, second.body);
     assert_eq!(second.header("Idempotent-Replayed"), Some("true"));
+    let kept = post.rig.get(ENDPOINTS, &post.broker.key, None);
+    let ids: BTreeSet<&str> =
+        kept.body["data"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, BTreeSet::from([first.text("/id"), &post.endpoint]));
+    assert_eq!(kept.body["data"].as_array().unwrap().len(), 2);
 }
 
 #[test]
