@@ -1,5 +1,7 @@
 //! A simulated Sumsub beside a rig: real sockets, real signatures, webhooks sent when a test says so.
 
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -137,6 +139,31 @@ impl World {
 
     pub(crate) fn fault(&self, fault: &Value) {
         self.control("POST", "/faults", fault);
+    }
+}
+
+/// A Sumsub that takes calls and answers none.
+pub(crate) struct Silent {
+    listener: TcpListener,
+    pub(crate) url: String,
+}
+
+impl Silent {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // Only against hanging for ever.
+        let patience = Some(Duration::from_secs(60));
+        socket2::SockRef::from(&listener).set_read_timeout(patience).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        Self { listener, url }
+    }
+
+    /// Returns once the next call has been received; it hangs as long as its stream is held.
+    pub(crate) fn receive(&self) -> TcpStream {
+        let (mut stream, _) = self.listener.accept().unwrap();
+        let mut first = [0; 1];
+        stream.read_exact(&mut first).unwrap();
+        stream
     }
 }
 
