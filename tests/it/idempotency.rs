@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Answer, Broker, DAY_MS, Rig, START_MS, Setup};
-use crate::sumsub::World;
+use crate::rig::{Answer, Broker, DAY_MS, Directory, Rig, START_MS, Setup};
+use crate::sumsub::{Silent, World};
+use countersign::sim::TenantId;
 
 const ORGANIZATIONS: &str = "/v1/organizations";
+const VERIFICATION: &str = "/v1/organizations/verification";
 
 fn keyed(
     rig: &Rig,
@@ -30,6 +32,11 @@ fn keyed(
 
 fn create(rig: &Rig, broker: &Broker, key: &str, name: &str) -> Answer {
     keyed(rig, broker, (ORGANIZATIONS, key), None, &json!({"name": name, "type": "BUSINESS"}))
+}
+
+/// Starts a session under a key.
+fn start(rig: &Rig, broker: &Broker, customer: &str) -> Answer {
+    keyed(rig, broker, (VERIFICATION, "s1"), Some(customer), &Value::Null)
 }
 
 fn customers(rig: &Rig, broker: &Broker) -> usize {
@@ -150,15 +157,7 @@ fn a_failure_of_sumsub_releases_the_key_and_a_session_is_replayed_while_its_toke
     let world = World::new();
     let broker = world.rig.broker();
     let customer = world.rig.customer(&broker, "INDIVIDUAL");
-    let start = || {
-        keyed(
-            &world.rig,
-            &broker,
-            ("/v1/organizations/verification", "s1"),
-            Some(&customer),
-            &Value::Null,
-        )
-    };
+    let start = || start(&world.rig, &broker, &customer);
     world.fault(&json!({"path": "/resources", "count": 1, "status": 401}));
     assert_eq!(start().refusal(), (502, "provider_unavailable"));
 
@@ -204,7 +203,29 @@ fn an_import_is_replayed_instead_of_burning_a_second_token() {
 }
 
 #[test]
-fn of_concurrent_twins_one_is_done_and_the_others_are_told() {
+fn while_a_request_is_in_flight_its_twins_are_told_and_its_key_does_nothing_else() {
+    let silent = Silent::new();
+    let rig = Rig::with(Setup { sumsub_url: silent.url.clone(), ..Setup::default() });
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "INDIVIDUAL");
+    std::thread::scope(|scope| {
+        let hanging = scope.spawn(|| start(&rig, &broker, &customer));
+        let call = silent.receive();
+
+        let twin = start(&rig, &broker, &customer);
+        let language = json!({"language": "de"});
+        let other = keyed(&rig, &broker, (VERIFICATION, "s1"), Some(&customer), &language);
+
+        assert_eq!(twin.refusal(), (409, "idempotency_request_in_flight"));
+        assert_eq!(other.refusal(), (409, "idempotency_key_in_use"));
+        drop((call, silent));
+        assert_eq!(hanging.join().unwrap().refusal(), (502, "provider_unavailable"));
+    });
+    assert_eq!(start(&rig, &broker, &customer).refusal(), (502, "provider_unavailable"));
+}
+
+#[test]
+fn of_concurrent_twins_one_is_done() {
     let rig = Rig::new();
     let broker = rig.broker();
 
@@ -273,19 +294,38 @@ fn a_change_whose_answer_cannot_be_kept_is_not_made_on_any_route() {
 
 #[test]
 fn a_crash_frees_a_key_in_flight_and_keeps_what_was_answered() {
-    let rig = Rig::new();
+    let silent = Silent::new();
+    let rig = Rig::with(Setup { sumsub_url: silent.url.clone(), ..Setup::default() });
     let broker = rig.broker();
-    let first = create(&rig, &broker, "k1", "Acme");
-    let path = rig.directory.file("register.db");
-    // A copy taken now is what a crash would leave: the file and its log.
-    let crashed = crate::rig::Directory::new();
-    for name in ["register.db", "register.db-wal"] {
-        std::fs::copy(path.with_file_name(name), crashed.file(name)).unwrap();
-    }
+    let customer = rig.customer(&broker, "INDIVIDUAL");
+    let answered = create(&rig, &broker, "answered", "Acme");
+    let crashed = Directory::new();
+    std::thread::scope(|scope| {
+        let hanging = scope.spawn(|| start(&rig, &broker, &customer));
+        let call = silent.receive();
 
-    let after = Rig::start(crashed, std::sync::Arc::new(START_MS.into()), Setup::default());
+        // A copy taken now is what a crash would leave: the file and its log.
+        for name in ["register.db", "register.db-wal"] {
+            std::fs::copy(rig.directory.file(name), crashed.file(name)).unwrap();
+        }
 
-    let again = create(&after, &broker, "k1", "Acme");
-    assert_eq!(again.body, first.body);
-    assert_eq!(create(&after, &broker, "k2", "Acme").status, 200, "nothing is in flight");
+        let twin = start(&rig, &broker, &customer);
+        assert_eq!(twin.refusal(), (409, "idempotency_request_in_flight"));
+        drop((call, silent));
+        assert_eq!(hanging.join().unwrap().refusal(), (502, "provider_unavailable"));
+    });
+
+    let world = World::new();
+    let credentials = world.simulator.credentials(TenantId::Recipient);
+    let setup = Setup {
+        sumsub_url: world.sumsub_url.clone(),
+        app_token: credentials.app_token,
+        secret_key: credentials.secret_key,
+        ..Setup::default()
+    };
+    let after = Rig::start(crashed, std::sync::Arc::new(START_MS.into()), setup);
+
+    let again = start(&after, &broker, &customer);
+    assert_eq!((again.status, again.header("Idempotent-Replayed")), (200, None), "{again:?}");
+    assert_eq!(create(&after, &broker, "answered", "Acme").body, answered.body);
 }
