@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::document::operations;
 use crate::rig::{Broker, DAY_MS, OPERATOR, Rig, Setup};
 use crate::sumsub::{Silent, World, kind};
 use countersign::domain::letter::{LetterTemplate, STANDARD_LETTER};
@@ -214,6 +215,13 @@ fn a_nasty_sumsub_that_duplicates_and_swaps_ends_in_the_same_statuses() {
 fn a_dead_sumsub_fails_sessions_and_nothing_else() {
     let world = World::new();
     let (broker, customer) = customer(&world, "INDIVIDUAL");
+    let reads: Vec<&str> = operations()
+        .iter()
+        .filter(|it| it.method == "GET" && it.path.starts_with("/v1/") && !it.path.contains('{'))
+        .map(|it| it.path.as_str())
+        .collect();
+    assert!(reads.contains(&"/v1/organizations/verification"), "{reads:?}");
+    let explained = format!("?grantingOrganizationId={customer}");
     for fault in [
         json!({"path": "/resources", "count": 9, "status": 500}),
         json!({"path": "/resources", "count": 9, "status": 429}),
@@ -228,6 +236,11 @@ fn a_dead_sumsub_fails_sessions_and_nothing_else() {
 
         assert_eq!(answer.refusal(), (502, "provider_unavailable"), "{fault}");
         assert_eq!(world.rig.status(&broker.key, &customer), "NOT_STARTED");
+        for path in &reads {
+            let needed = if path.ends_with("/explain") { &*explained } else { "" };
+            let read = world.rig.get(&format!("{path}{needed}"), &broker.key, None);
+            assert_eq!(read.status, 200, "{fault} {read:?}");
+        }
         world.control("DELETE", "/faults", &Value::Null);
     }
     assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
