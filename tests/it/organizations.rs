@@ -1,7 +1,10 @@
 //! `/v1/organizations`, keys, the error table and the order of checks.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
+use crate::document::operations;
 use crate::rig::{Rig, Setup};
 use countersign::domain::environment::Environment;
 use countersign::domain::organization::OrganizationId;
@@ -291,12 +294,19 @@ fn unknown_paths_and_methods_are_told_apart() {
 #[test]
 fn every_answer_has_its_own_request_id() {
     let rig = Rig::new();
-    let ids: Vec<String> = (0..3)
-        .map(|_| rig.call("GET", "/healthz", &[], b"").header("X-Request-Id").unwrap().to_owned())
-        .collect();
-
-    assert!(ids.iter().all(|it| it.starts_with("req_")));
-    assert!(ids[0] != ids[1] && ids[1] != ids[2]);
+    let broker = rig.broker();
+    let key = [("Authorization".to_owned(), format!("Bearer {}", broker.key))];
+    let mut ids = BTreeSet::new();
+    for operation in operations() {
+        let path = operation.path.replace(['{', '}'], "");
+        for (method, headers) in [(&*operation.method, &key[..]), ("PUT", &key), ("GET", &[])] {
+            let answer = rig.call(method, &path, headers, b"");
+            let id = answer.header("X-Request-Id").unwrap().to_owned();
+            assert!(id.starts_with("req_"), "{method} {path}: {id}");
+            assert!(ids.insert(id), "{method} {path}");
+        }
+    }
+    assert!(ids.len() > operations().len());
 }
 
 #[test]
