@@ -645,6 +645,19 @@ fn a_form_of_another_site_is_refused() {
     assert_eq!(it.post_with("/access-token", "", &fetched).status, 200);
 }
 
+/// Below a link, the pages that the code has for a method.
+fn pages_of_the_code(method: &str) -> Vec<String> {
+    let route = format!("(\"{method}\", [");
+    let routes = include_str!("../../src/handoff/mod.rs").lines();
+    routes
+        .filter_map(|it| it.trim_start().strip_prefix(&route)?.split_once("])"))
+        .map(|(page, _)| match page.trim_matches('"') {
+            "" => String::new(),
+            page => format!("/{page}"),
+        })
+        .collect()
+}
+
 #[test]
 fn every_answer_is_guarded_and_sets_no_cookie() {
     let it = Sitting::new("INDIVIDUAL");
@@ -666,10 +679,19 @@ fn every_answer_is_guarded_and_sets_no_cookie() {
     assert!(unsigned.header("content-security-policy").unwrap().contains("frame-src 'none'"));
     check(&it.post("/sign", ""));
     it.sign();
-    for page in ["", "/status", "/receipt", "/receipt.json", "/letter.txt", "/nothing"] {
-        check(&it.get(page));
+    let (pages, deeds) = (pages_of_the_code("GET"), pages_of_the_code("POST"));
+    assert!(pages.len() >= 5 && deeds.len() >= 2, "{pages:?} {deeds:?}");
+    for page in &pages {
+        let answer = it.get(page);
+        assert_eq!(answer.status, 200, "{page}");
+        check(&answer);
+        check(&it.post(page, ""));
     }
-    check(&it.post("/access-token", ""));
+    for deed in &deeds {
+        check(&it.post(deed, ""));
+        check(&it.get(deed));
+    }
+    check(&it.get("/nothing"));
     let policy = it.get("").header("content-security-policy").unwrap().to_owned();
     assert!(policy.contains(&format!("frame-src {sumsub}")), "{policy}");
     assert!(policy.contains(&format!("script-src 'self' {sumsub}")), "{policy}");
