@@ -667,51 +667,28 @@ fn an_empty_list_says_what_to_do_next_and_is_valid_json() {
     }
 }
 
+/// What a command's help lists as its own commands.
+fn commands_of(help: &str) -> impl Iterator<Item = &str> {
+    help.lines()
+        .skip_while(|it| *it != "Commands:")
+        .skip(1)
+        .take_while(|it| !it.is_empty())
+        .filter_map(|it| it.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|it| *it != "help")
+}
+
 #[test]
 fn every_commands_help_shows_an_example_and_the_exit_codes_are_documented() {
     let shell = Shell::new();
-    let commands = [
-        "",
-        "serve",
-        "config",
-        "demo",
-        "simulator",
-        "key",
-        "key create",
-        "key list",
-        "key rotate",
-        "key revoke",
-        "org",
-        "org create",
-        "org list",
-        "org show",
-        "loa",
-        "loa list",
-        "loa sign",
-        "loa revoke",
-        "loa request",
-        "verification",
-        "verification show",
-        "verification history",
-        "verification hold",
-        "verification approve",
-        "verification reject",
-        "verification resubmit",
-        "verification reopen",
-        "verification import",
-        "verification start",
-        "explain",
-        "inbox",
-        "inbox list",
-        "inbox show",
-        "inbox replay",
-        "reconcile",
-    ];
-    for command in commands {
+    let (mut left, mut seen) = (vec![String::new()], 0);
+    while let Some(command) = left.pop() {
         let arguments: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let help = shell.run(&arguments).ok();
         assert!(help.contains("Example"), "{command}: {help}");
+        left.extend(commands_of(&help).map(|it| format!("{command} {it}")));
+        seen += 1;
     }
+    assert!(seen > 40, "{seen} commands");
     let help = shell.run(&["--help"]).ok();
     for line in ["0  done", "3  there is no such", "5  the register"] {
         assert!(help.contains(line), "{help}");
@@ -969,14 +946,7 @@ fn a_service_manager_is_told_that_the_server_is_ready_then_alive_then_stopping()
 fn every_command_has_a_manual_page_and_a_completion() {
     let shell = Shell::new();
     let help = shell.run(&["help"]).ok();
-    let commands: Vec<&str> = help
-        .lines()
-        .skip_while(|it| *it != "Commands:")
-        .skip(1)
-        .take_while(|it| !it.is_empty())
-        .filter_map(|it| it.strip_prefix("  ")?.split_whitespace().next())
-        .filter(|it| *it != "help")
-        .collect();
+    let commands: Vec<&str> = commands_of(&help).collect();
     assert!(commands.len() > 10, "{help}");
 
     let page = shell.run(&["man"]).ok();
