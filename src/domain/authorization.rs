@@ -294,3 +294,226 @@ impl Acting {
         &self.subject
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use AuthorizationEvent::{Issued, Revoked, Signed};
+
+    const LOAS: [Option<AuthorizationStatus>; 4] = [
+        None,
+        Some(AuthorizationStatus::Pending),
+        Some(AuthorizationStatus::Active),
+        Some(AuthorizationStatus::Revoked),
+    ];
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_ms(ms)
+    }
+
+    fn standings() -> impl Iterator<Item = Standing> {
+        let both = |status| [false, true].map(|lapsed| (status, lapsed));
+        let all = Status::ALL.into_iter().flat_map(both);
+        all.map(|(status, lapsed)| Standing { status, updated_at: at(5), lapsed })
+    }
+
+    type Answer = Result<(), Refusal>;
+    const NO_LOA: Answer = Err(Refusal::NoLiveAuthorization);
+    const UNSIGNED: Answer = Err(Refusal::NotSigned);
+
+    fn gate(purpose: Purpose, loa: Option<AuthorizationStatus>, standing: Standing) -> Answer {
+        let (caller, subject) = (OrganizationId::new("org_b"), OrganizationId::new("org_c"));
+        let acting = Acting::on_behalf(caller.clone(), subject.clone(), purpose, loa, standing)?;
+        assert_eq!((acting.caller(), acting.subject()), (&caller, &subject));
+        Ok(())
+    }
+
+    /// What the contract's section 5 answers under a signed LOA: status, whether the approval lapsed,
+    /// then whether an import and whether everything else is let through.
+    const SIGNED: [(Status, bool, Answer, Answer); 12] = {
+        use Refusal::{Lapsed, NotApproved};
+        use Status::{Approved, NotStarted, OnHold, Pending, Rejected, ResubmissionRequired};
+        [
+            (NotStarted, false, Ok(()), Err(NotApproved(NotStarted))),
+            (Pending, false, Ok(()), Err(NotApproved(Pending))),
+            (Approved, false, Ok(()), Ok(())),
+            (Rejected, false, Ok(()), Err(NotApproved(Rejected))),
+            (OnHold, false, Ok(()), Err(NotApproved(OnHold))),
+            (ResubmissionRequired, false, Ok(()), Err(NotApproved(ResubmissionRequired))),
+            (NotStarted, true, Err(Lapsed), Err(Lapsed)),
+            (Pending, true, Err(Lapsed), Err(Lapsed)),
+            // The fold never says so: an approval ends a lapse.
+            (Approved, true, Err(Lapsed), Ok(())),
+            (Rejected, true, Err(Lapsed), Err(Lapsed)),
+            (OnHold, true, Err(Lapsed), Err(Lapsed)),
+            (ResubmissionRequired, true, Err(Lapsed), Err(Lapsed)),
+        ]
+    };
+
+    #[test]
+    fn the_gate_is_the_contracts_for_every_purpose_loa_and_verification() {
+        for it in standings() {
+            let rows = SIGNED.iter().filter(|row| (row.0, row.1) == (it.status, it.lapsed));
+            let [(.., import, act)] = rows.collect::<Vec<_>>()[..] else {
+                panic!("{it:?} is not one row of the table")
+            };
+            for loa in LOAS {
+                let (verify, import, act) = match loa {
+                    None | Some(AuthorizationStatus::Revoked) => (NO_LOA, NO_LOA, NO_LOA),
+                    Some(AuthorizationStatus::Pending) => (Ok(()), UNSIGNED, UNSIGNED),
+                    Some(AuthorizationStatus::Active) => (Ok(()), *import, *act),
+                };
+                assert_eq!(gate(Purpose::Verify, loa, it), verify, "verify {loa:?} {it:?}");
+                assert_eq!(gate(Purpose::Import, loa, it), import, "import {loa:?} {it:?}");
+                assert_eq!(gate(Purpose::Act, loa, it), act, "act {loa:?} {it:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_organization_acts_for_itself() {
+        let own = OrganizationId::new("org_a");
+
+        let acting = Acting::for_itself(own.clone());
+
+        assert_eq!((acting.caller(), acting.subject()), (&own, &own));
+    }
+
+    fn record(event: AuthorizationEvent, ms: i64) -> AuthorizationRecord {
+        let reason = (event == Revoked).then(|| "the mandate ended".to_owned());
+        // A paper is signed before it is known.
+        AuthorizationRecord { event, happened_at: at(ms).plus_ms(-1), known_at: at(ms), reason }
+    }
+
+    /// The LOA that these events come to, each 10 ms after the one before it.
+    fn rebuilt(events: &[AuthorizationEvent]) -> Option<Authorization> {
+        let records: Vec<_> =
+            [10, 20, 30].into_iter().zip(events).map(|(ms, it)| record(*it, ms)).collect();
+        let parties = (OrganizationId::new("org_c"), OrganizationId::new("org_b"));
+        Authorization::rebuild(7, parties, &records)
+    }
+
+    #[test]
+    fn an_loa_is_effective_while_it_is_active_and_its_granter_approved() {
+        for (events, is_active) in [
+            (&[Issued][..], false),
+            (&[Issued, Signed], true),
+            (&[Issued, Revoked], false),
+            (&[Issued, Signed, Revoked], false),
+        ] {
+            let loa = rebuilt(events).unwrap();
+            for it in standings() {
+                let expected = is_active && it.status == Status::Approved;
+                assert_eq!(loa.is_effective(it), expected, "{loa:?} {it:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_loa_is_what_happened_to_it() {
+        let pending = Authorization {
+            id: 7,
+            granting: OrganizationId::new("org_c"),
+            authorized: OrganizationId::new("org_b"),
+            status: AuthorizationStatus::Pending,
+            signed_at: None,
+            revoked_at: None,
+            revoked_reason: None,
+            created_at: at(10),
+            updated_at: at(10),
+        };
+        let active = Authorization {
+            status: AuthorizationStatus::Active,
+            signed_at: Some(at(19)),
+            updated_at: at(20),
+            ..pending.clone()
+        };
+        let revoked = |before: &Authorization, ms| Authorization {
+            status: AuthorizationStatus::Revoked,
+            revoked_at: Some(at(ms)),
+            revoked_reason: Some("the mandate ended".to_owned()),
+            updated_at: at(ms),
+            ..before.clone()
+        };
+
+        assert_eq!(rebuilt(&[Issued]), Some(pending.clone()));
+        assert_eq!(rebuilt(&[Issued, Signed]), Some(active.clone()));
+        assert_eq!(rebuilt(&[Issued, Revoked]), Some(revoked(&pending, 20)));
+        assert_eq!(rebuilt(&[Issued, Signed, Revoked]), Some(revoked(&active, 30)));
+    }
+
+    #[test]
+    fn what_cannot_happen_to_an_loa_makes_its_record_unreadable() {
+        for events in [
+            &[][..],
+            &[Signed],
+            &[Revoked],
+            &[Issued, Issued],
+            &[Issued, Signed, Issued],
+            &[Issued, Signed, Signed],
+            &[Issued, Revoked, Issued],
+            &[Issued, Revoked, Signed],
+            &[Issued, Revoked, Revoked],
+        ] {
+            assert_eq!(rebuilt(events), None, "{events:?}");
+        }
+    }
+
+    #[test]
+    fn the_loa_as_it_was_known_is_the_newest_fact_known_by_then() {
+        let fact = |sequence, event, ms| AuthorizationFact { sequence, event, known_at: at(ms) };
+        let facts = [
+            fact(1, Issued, 10),
+            fact(2, Signed, 20),
+            fact(3, Revoked, 30),
+            // A new grant in the same instant: the order of recording decides.
+            fact(4, Issued, 30),
+            fact(5, Signed, 40),
+        ];
+        for (ms, expected) in [
+            (9, None),
+            (10, Some((AuthorizationStatus::Pending, 1))),
+            (19, Some((AuthorizationStatus::Pending, 1))),
+            (20, Some((AuthorizationStatus::Active, 2))),
+            (30, Some((AuthorizationStatus::Pending, 4))),
+            (50, Some((AuthorizationStatus::Active, 5))),
+        ] {
+            let known = known_at(&facts, at(ms));
+            assert_eq!(known.map(|(status, it)| (status, it.sequence)), expected, "{ms}");
+        }
+        let until_revoked = known_at(facts.get(..3).unwrap(), at(50)).unwrap();
+        assert_eq!(until_revoked, (AuthorizationStatus::Revoked, facts[2]));
+    }
+
+    #[test]
+    fn words_are_the_contracts_and_the_registers() {
+        for (status, word) in [
+            (AuthorizationStatus::Pending, "PENDING"),
+            (AuthorizationStatus::Active, "ACTIVE"),
+            (AuthorizationStatus::Revoked, "REVOKED"),
+        ] {
+            assert_eq!(status.as_str(), word);
+            assert_eq!(AuthorizationStatus::parse(word), Some(status));
+        }
+        for (event, word) in [(Issued, "issued"), (Signed, "signed"), (Revoked, "revoked")] {
+            assert_eq!(event.as_str(), word);
+            assert_eq!(AuthorizationEvent::parse(word), Some(event));
+        }
+        for unknown in ["", "pending", "ISSUED", "LOA"] {
+            assert_eq!(AuthorizationStatus::parse(unknown), None);
+            assert_eq!(AuthorizationEvent::parse(unknown), None);
+        }
+        let purposes = [Purpose::Verify, Purpose::Import, Purpose::Act].map(Purpose::as_str);
+        assert_eq!(purposes, ["verify", "import", "act"]);
+        let refusals = [
+            Refusal::NoLiveAuthorization,
+            Refusal::NotSigned,
+            Refusal::Lapsed,
+            Refusal::NotApproved(Status::OnHold),
+        ];
+        assert_eq!(
+            refusals.map(Refusal::as_str),
+            ["no_live_authorization", "not_signed", "lapsed", "not_approved"]
+        );
+    }
+}
