@@ -27,3 +27,19 @@ impl Environment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_are_test_and_live_and_no_others() {
+        for (environment, word) in [(Environment::Test, "test"), (Environment::Live, "live")] {
+            assert_eq!(environment.as_str(), word);
+            assert_eq!(Environment::parse(word), Some(environment));
+        }
+        for unknown in ["", "Test", "LIVE", "production"] {
+            assert_eq!(Environment::parse(unknown), None);
+        }
+    }
+}

@@ -181,4 +181,90 @@ mod tests {
         it.approved_at = Some(Timestamp::from_ms(1));
         assert_eq!(stage(None, AuthorizationStatus::Active, it), Stage::Expired);
     }
+    #[test]
+    fn a_lapse_after_an_approval_of_the_link_ends_it_whatever_else_is_under_way() {
+        for (status, lapsed) in [
+            (Status::NotStarted, Stage::Expired),
+            (Status::Pending, Stage::Expired),
+            (Status::ResubmissionRequired, Stage::Expired),
+            (Status::Approved, Stage::Done),
+            (Status::OnHold, Stage::Hold),
+            (Status::Rejected, Stage::Rejected),
+        ] {
+            let mut it = progress(status);
+            it.approved_at = Some(Timestamp::from_ms(1));
+            assert_ne!(stage(None, AuthorizationStatus::Active, it), Stage::Expired, "{status:?}");
+            it.standing.lapsed = true;
+            assert_eq!(stage(None, AuthorizationStatus::Active, it), lapsed, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_signed_letter_on_its_way_to_a_verdict_opens_the_verification() {
+        for (stage, word, opens) in [
+            (Stage::Sign, "sign", false),
+            (Stage::Verify, "verify", true),
+            (Stage::Repeat, "repeat", true),
+            (Stage::Review, "review", true),
+            (Stage::Hold, "hold", true),
+            (Stage::Done, "done", false),
+            (Stage::Rejected, "rejected", false),
+            (Stage::Revoked, "revoked", false),
+            (Stage::Withdrawn, "withdrawn", false),
+            (Stage::Expired, "expired", false),
+        ] {
+            assert_eq!((stage.as_str(), stage.opens_verification()), (word, opens));
+        }
+    }
+
+    fn fact(sequence: i64, event: Event, ms: i64, applicant: &str) -> Fact {
+        Fact {
+            sequence,
+            event,
+            happened_at: Timestamp::from_ms(ms),
+            known_at: Timestamp::from_ms(ms),
+            applicant_id: Some(applicant.to_owned()),
+            begun_at: None,
+            valid_days: 0,
+        }
+    }
+
+    #[test]
+    fn the_newest_is_what_sumsub_said_last_of_the_current_applicant() {
+        let mut verification = Verification::new(Timestamp::from_ms(0));
+        verification.applicant_id = Some("current".to_owned());
+        let facts = [
+            fact(1, Event::ProviderRetry, 30, "current"),
+            fact(2, Event::ProviderPending, 30, "current"),
+            fact(3, Event::ProviderAwaitingUser, 20, "current"),
+            fact(4, Event::SessionStarted, 40, "current"),
+            fact(5, Event::ProviderRejected, 50, "another"),
+        ];
+
+        assert_eq!(newest(&verification, &facts), Some(Event::ProviderPending));
+        let progress = |facts| {
+            Progress::of(&verification, facts, Timestamp::from_ms(0), Timestamp::from_ms(60))
+        };
+        assert_eq!(progress(&facts[..]).newest, Some(Event::ProviderPending));
+        assert_eq!(progress(&facts[3..]).newest, None);
+        assert_eq!(progress(&facts[..]).standing, verification.at(Timestamp::from_ms(60)));
+    }
+
+    #[test]
+    fn a_link_leads_to_the_first_approval_known_since_it_was_made() {
+        let verification = Verification::new(Timestamp::from_ms(0));
+        let facts = [
+            fact(1, Event::ProviderApproved, 10, "a"),
+            fact(2, Event::OperatorHold, 20, "a"),
+            fact(3, Event::OperatorApprove, 30, "a"),
+            fact(4, Event::ProviderApproved, 40, "a"),
+        ];
+        for (made_at, approved_at) in
+            [(9, Some(10)), (10, Some(10)), (11, Some(30)), (31, Some(40)), (41, None)]
+        {
+            let (made_at, now) = (Timestamp::from_ms(made_at), Timestamp::from_ms(50));
+            let progress = Progress::of(&verification, &facts, made_at, now);
+            assert_eq!(progress.approved_at, approved_at.map(Timestamp::from_ms), "{made_at}");
+        }
+    }
 }

@@ -270,4 +270,54 @@ mod tests {
             assert_eq!(LetterTemplate::parse(&whole.replace(from, to)), Err(expected));
         }
     }
+    #[test]
+    fn a_template_may_be_as_long_as_its_bound_and_no_longer() {
+        let shortest = "version: 1\n== BUSINESS ==\n{customer}{broker}{date}\n\
+                        == INDIVIDUAL ==\n{customer}{broker}{date}";
+        let blanks = |length: usize| " ".repeat(length.saturating_sub(shortest.len()));
+        let of = |length| format!("{shortest}{}", blanks(length));
+
+        assert!(LetterTemplate::parse(&of(LETTER_BYTES_MAX)).is_ok());
+        for longer in [LETTER_BYTES_MAX + 1, LETTER_BYTES_MAX + 2] {
+            assert_eq!(LetterTemplate::parse(&of(longer)), Err(LetterError::TooLong));
+        }
+    }
+
+    #[test]
+    fn a_version_has_1_to_40_characters() {
+        let of = |version: &str| {
+            STANDARD_LETTER.replace("version: 2026-11\n", &format!("version: {version}\n"))
+        };
+
+        let longest = "é".repeat(40);
+        assert_eq!(LetterTemplate::parse(&of(&longest)).unwrap().version(), longest);
+        assert_eq!(LetterTemplate::parse(&of("v")).unwrap().version(), "v");
+        for refused in ["", " ", &"é".repeat(41)] {
+            assert_eq!(LetterTemplate::parse(&of(refused)), Err(LetterError::NoVersion));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_in_its_own_words() {
+        for (error, words) in [
+            (LetterError::NoVersion, "`version: …`"),
+            (LetterError::NoSection("INDIVIDUAL"), "`== INDIVIDUAL ==`"),
+            (LetterError::UnknownBlank("day".to_owned()), "{day} is not known"),
+            (LetterError::MissingBlank("BUSINESS", "date"), "BUSINESS text must name {date}"),
+            (LetterError::ControlCharacter, "control character"),
+            (LetterError::TooLong, "65536 bytes"),
+        ] {
+            assert!(error.to_string().contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_utc_and_follows_the_day_before() {
+        let day = |text: &str| Day::of(Timestamp::parse(text).unwrap());
+
+        assert_eq!(day("2026-03-01T00:00:00.000Z").to_string(), "2026-03-01");
+        assert_eq!(day("2026-03-01T23:59:59.999Z"), day("2026-03-01"));
+        assert_ne!(day("2026-03-02T00:00:00.000Z"), day("2026-03-01"));
+        assert_eq!(day("2026-03-01").before().to_string(), "2026-02-28");
+    }
 }

@@ -148,4 +148,17 @@ mod tests {
             assert!(Name::parse(marks).is_none(), "{marks:?}");
         }
     }
+    #[test]
+    fn an_id_is_any_text_and_a_type_one_of_two_words() {
+        assert_eq!(OrganizationId::new("any thing").to_string(), "any thing");
+        for (kind, word) in
+            [(OrganizationType::Business, "BUSINESS"), (OrganizationType::Individual, "INDIVIDUAL")]
+        {
+            assert_eq!(kind.as_str(), word);
+            assert_eq!(OrganizationType::parse(word), Some(kind));
+        }
+        for unknown in ["", "business", "COMPANY"] {
+            assert_eq!(OrganizationType::parse(unknown), None);
+        }
+    }
 }

@@ -298,4 +298,37 @@ mod tests {
         let waited = verdict.due_at.unwrap().as_ms() - NOW;
         assert!((60_000..=66_000).contains(&waited), "{waited}");
     }
+    #[test]
+    fn a_410_goes_on_counting_since_when_everything_fails() {
+        for (since, expected) in [(None, NOW), (Some(NOW - 7), NOW - 7)] {
+            let verdict = judge(Attempted::Gone, 1, since, 0);
+            assert_eq!(verdict.failing_since, Some(at(expected)));
+            assert_eq!((verdict.status, verdict.due_at), (DeliveryStatus::Skipped, None));
+        }
+    }
+
+    #[test]
+    fn words_are_the_contracts() {
+        for (event, word) in [
+            (EventType::VerificationUpdated, "organization.verification.updated"),
+            (EventType::AuthorizationUpdated, "authorization.updated"),
+            (EventType::Test, "webhook.test"),
+        ] {
+            assert_eq!(event.as_str(), word);
+            assert_eq!(EventType::parse(word), Some(event));
+        }
+        for (status, word) in [
+            (DeliveryStatus::Pending, "PENDING"),
+            (DeliveryStatus::Delivered, "DELIVERED"),
+            (DeliveryStatus::Failed, "FAILED"),
+            (DeliveryStatus::Skipped, "SKIPPED"),
+        ] {
+            assert_eq!(status.as_str(), word);
+            assert_eq!(DeliveryStatus::parse(word), Some(status));
+        }
+        for unknown in ["", "pending", "WEBHOOK.TEST"] {
+            assert_eq!(EventType::parse(unknown), None);
+            assert_eq!(DeliveryStatus::parse(unknown), None);
+        }
+    }
 }

@@ -89,4 +89,22 @@ mod tests {
         let date = Timestamp::parse_http_date("Fri, 15 May 2026 14:30:00 GMT");
         assert_eq!(date, Timestamp::parse("2026-05-15T14:30:00Z"));
     }
+    #[test]
+    fn instants_move_by_days_and_milliseconds_within_the_years_that_can_be_written() {
+        let noon = Timestamp::parse("2024-02-28T12:00:00Z").unwrap();
+
+        assert_eq!(noon.plus_days(2).to_string(), "2024-03-01T12:00:00.000Z");
+        assert_eq!(noon.plus_ms(1).to_string(), "2024-02-28T12:00:00.001Z");
+        assert_eq!(noon.plus_ms(-1).to_string(), "2024-02-28T11:59:59.999Z");
+        assert_eq!(noon.plus_days(u32::MAX).as_ms(), LAST_MS);
+        assert_eq!(noon.plus_ms(i64::MIN).as_ms(), 0);
+    }
+
+    #[test]
+    fn an_instant_before_1970_or_after_9999_is_not_read() {
+        assert_eq!(Timestamp::parse("1969-12-31T23:59:59.999Z"), None);
+        assert_eq!(Timestamp::parse("9999-12-30"), None);
+        assert_eq!(Timestamp::parse_http_date("Wed, 31 Dec 1969 23:59:59 GMT"), None);
+        assert_eq!(Timestamp::parse_http_date("yesterday"), None);
+    }
 }
