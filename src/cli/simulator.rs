@@ -25,7 +25,8 @@ Examples:
 
 It prints, as variables for `countersign serve`, what a client needs. It keeps
 nothing, verifies nobody, and sends webhooks twice and out of order unless told
-to be kind. GET / on its control port lists how to play customer and reviewer.";
+to be kind. GET / on its control port lists how to play customer and reviewer,
+and how to create levels.";
 
 #[derive(Debug, Args)]
 pub(super) struct SimulatorArguments {
@@ -72,6 +73,7 @@ pub(super) fn run(arguments: &SimulatorArguments) -> Result<Answer, CliError> {
     )?;
     tell(&simulator.greeting());
     tell(&format!("The API is at {}; play it at {}", api_url(&ports), control_url(&ports)));
+    tell(&levels(&Settings::default()));
     output::out(variables(&simulator, &ports).as_bytes())?;
     stop.wait();
     close(&simulator, ports);
@@ -122,6 +124,17 @@ pub(super) fn level(settings: &Settings, kind: ApplicantType) -> String {
         .iter()
         .find(|it| it.applicant_type == kind)
         .map_or_else(String::new, |it| it.name.clone())
+}
+
+/// The levels of each kind of applicant, as a sentence.
+fn levels(settings: &Settings) -> String {
+    let names = |kind| {
+        let of_kind = settings.levels.iter().filter(|it| it.applicant_type == kind);
+        of_kind.map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let (companies, individuals) =
+        (names(ApplicantType::Company), names(ApplicantType::Individual));
+    format!("Its levels are {companies} for companies, and {individuals} for individuals.")
 }
 
 /// Both tenants and the levels, as the demo tells programs.

@@ -37,7 +37,8 @@ pub(super) fn sdk_token_by_query(world: &mut World, call: &Call<'_>) -> Answer {
     mint_sdk(world, pass)
 }
 
-/// Minting for a known user resumes the same applicant and resets nothing (stated).
+/// Minting for a known user resumes the same applicant and resets nothing (stated). A token of
+/// another level changes the applicant's level too, but not before the SDK opens with it.
 fn mint_sdk(world: &mut World, mut pass: Pass) -> Answer {
     if let Some(life_s) = world.settings.sdk_token_life_s {
         let latest_ms = world.now_ms.saturating_add(i64::from(life_s).saturating_mul(1000));

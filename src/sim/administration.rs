@@ -141,10 +141,9 @@ pub(super) fn levels(world: &World) -> Reply {
 }
 
 /// `POST /resources/applicants/-/levels`.
-pub(super) fn create_level(world: &mut World, call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let name = call::required_text(&body, "name")?.to_owned();
-    let applicant_type = call::text(&body, "applicantType")
+pub(super) fn create_level(world: &mut World, body: &Value) -> Answer {
+    let name = call::required_text(body, "name")?.to_owned();
+    let applicant_type = call::text(body, "applicantType")
         .map_or(Some(ApplicantType::Individual), ApplicantType::parse);
     let applicant_type =
         applicant_type.ok_or_else(|| Failure::invalid("applicantType is unknown"))?;

@@ -75,7 +75,7 @@ fn applicants(world: &mut World, call: &Call<'_>, method: &str, path: &[&str]) -
         ("PATCH", []) => change::top_level(world, call),
         ("POST", ["-", "import"]) => reuse::import(world, call),
         ("GET", ["-", "levels"]) => Ok(administration::levels(world)),
-        ("POST", ["-", "levels"]) => administration::create_level(world, call),
+        ("POST", ["-", "levels"]) => administration::create_level(world, &call.object()?),
         ("GET", ["-", "byExternalUserId", user_id]) => {
             Ok(profile::by_external_user_id(world, call, user_id))
         }

@@ -1,27 +1,30 @@
 //! The control port: unsigned JSON calls with which a test or an operator plays the customer,
 //! Sumsub's reviewers, a partner, the provider's bad days, and nasty webhooks. Loopback only.
 
-use super::ApplicantCreation;
 use super::applicant::{Applicant, ReviewResult, Step};
 use super::call::{self, Answer, Reply};
 use super::event::{Event, Trick};
 use super::failure::Failure;
 use super::tenant::TenantId;
 use super::world::{Planned, World};
-use super::{access, decision, frame, knob, moment, page, render};
+use super::{access, administration, decision, frame, knob, moment, page, profile, render};
 use crate::http::Request;
 use serde_json::{Value, json};
 
-const CALLS: [&str; 25] = [
+const CALLS: &[&str] = &[
     "GET  /",
     "GET  /state",
     "GET  /applicants?externalUserId=&tenant=",
+    "POST /applicants                     {levelName, externalUserId?, type?, fixedInfo?, tenant?}",
     "POST /applicants/{id}/submit|approve|hold|reset|recheck",
+    "POST /applicants/{id}/move-to-level  {name}",
     "POST /applicants/{id}/expire-document {inMs?}",
     "POST /applicants/{id}/reject|retry   {rejectLabels?, moderationComment?, clientComment?}",
     "POST /applicants/{id}/aml-hit        {final?: bool}",
     "POST /applicants/{id}/await-user|await-service|workflow-completed|workflow-failed|delete",
     "     ({id} is an applicant's id or -;externalUserId=... of the recipient)",
+    "GET  /levels",
+    "POST /levels                         {name, applicantType}",
     "POST /partner/applicants             {firstName, lastName, externalUserId?}",
     "POST /partner/share-token            {applicantId, ttlInSecs?, forClientId?}",
     "POST /partners                       {tenant, partners: [clientId]}",
@@ -52,7 +55,10 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
         ("GET", [""]) => Ok(Reply::ok(about(world))),
         ("GET", ["state"]) => Ok(Reply::ok(state(world))),
         ("GET", ["applicants"]) => find(world, request),
+        ("POST", ["applicants"]) => create(world, &body),
         ("POST", ["applicants", id, action]) => act(world, (id, action), &body),
+        ("GET", ["levels"]) => Ok(administration::levels(world)),
+        ("POST", ["levels"]) => administration::create_level(world, &body),
         ("POST", ["partner", "applicants"]) => donor(world, &body),
         ("POST", ["partner", "share-token"]) => share_token(world, &body),
         ("POST", ["partners"]) => partners(world, &body),
@@ -174,6 +180,15 @@ pub(super) fn tenant(word: Option<&str>) -> Result<TenantId, Failure> {
     }
 }
 
+/// An applicant as a dashboard creates it.
+fn create(world: &mut World, body: &Value) -> Answer {
+    let tenant = tenant(call::text(body, "tenant"))?;
+    let draft = profile::draft(tenant, call::required_text(body, "levelName")?, body)?;
+    let id = world.create(draft)?;
+    let applicant = world.applicant(tenant, &id)?;
+    Ok(Reply { status: 201, ..Reply::ok(summary(world, applicant)) })
+}
+
 fn act(world: &mut World, (id, action): (&str, &str), body: &Value) -> Answer {
     let id = match id.strip_prefix("-;externalUserId=") {
         Some(user_id) => world.find_external(TenantId::Recipient, user_id).map(|it| it.id.clone()),
@@ -203,6 +218,7 @@ fn act(world: &mut World, (id, action): (&str, &str), body: &Value) -> Answer {
         "aml-hit" => aml_hit(world, id, body),
         "await-user" => wait(world, id, Step::AwaitUser, &Event::AwaitingUser),
         "await-service" => wait(world, id, Step::AwaitService, &Event::AwaitingService),
+        "move-to-level" => world.move_to_level(id, call::required_text(body, "name")?)?,
         "workflow-completed" => world.end_workflow(id, &Event::WorkflowCompleted),
         "workflow-failed" => world.end_workflow(id, &Event::WorkflowFailed),
         "delete" => world.delete(id),
@@ -254,7 +270,7 @@ fn partners(world: &mut World, body: &Value) -> Answer {
     Ok(Reply::done())
 }
 
-/// What the WebSDK does first: it shows its token, and the applicant appears if it is to.
+/// The WebSDK opens, without a browser.
 fn open_sdk(world: &mut World, body: &Value) -> Answer {
     let token = call::required_text(body, "token")?;
     let pass = world
@@ -263,7 +279,7 @@ fn open_sdk(world: &mut World, body: &Value) -> Answer {
         .filter(|it| world.now_ms < it.expires_at_ms)
         .cloned()
         .ok_or_else(|| Failure::plain(401, "Token is invalid or expired"))?;
-    let applicant = world.applicant_of(&pass, ApplicantCreation::OnOpen)?;
+    let applicant = frame::open(world, &pass, token)?;
     Ok(Reply::ok(json!({
         "applicantId": applicant,
         "userId": pass.user_id,

@@ -26,13 +26,8 @@ pub(super) fn reset_step(world: &mut World, call: &Call<'_>, (id, set): (&str, &
 /// `POST …/{id}/moveToLevel?name=`: the parameter is `name`.
 pub(super) fn move_to_level(world: &mut World, call: &Call<'_>, id: &str) -> Answer {
     let name = call.required_query("name")?;
-    let kind = world.level(name)?.applicant_type;
-    let applicant = world.applicant_mut(call.tenant, id)?;
-    if applicant.kind != kind {
-        return Err(Failure::plain(400, format!("Level '{name}' is of another applicant type")));
-    }
-    let previous = std::mem::replace(&mut applicant.level, name.to_owned());
-    world.restart(id, &Event::LevelChanged { previous });
+    world.applicant(call.tenant, id)?;
+    world.move_to_level(id, name)?;
     shown(world, call, id)
 }
 

@@ -4,7 +4,7 @@
 use super::applicant::{Document, Presence, Refused, ReviewResult, ReviewStatus, Step};
 use super::event::Event;
 use super::failure::Failure;
-use super::settings::ApplicantType;
+use super::settings::{ApplicantType, SdkLevel};
 use super::tenant::TenantId;
 use super::token::Pass;
 use super::world::{Draft, Planned, World};
@@ -137,6 +137,47 @@ impl World {
         }
         if !self.is_approved(id) {
             self.complete(id, ReviewResult::green());
+        }
+    }
+
+    /// Moves an applicant to another level, back to init. The type must fit, and no check may be
+    /// running ("Change level and reset steps", stated); with which status and text the real
+    /// service refuses is unknown. Documents stay, as a level may need them again.
+    pub(super) fn move_to_level(&mut self, id: &str, name: &str) -> Result<(), Failure> {
+        let kind = self.level(name)?.applicant_type;
+        let applicant =
+            self.applicants.get_mut(id).ok_or_else(|| Failure::applicant_not_found(id))?;
+        if applicant.kind != kind {
+            return Err(Failure::plain(
+                400,
+                format!("Level '{name}' is of another applicant type"),
+            ));
+        }
+        let status = applicant.review.status;
+        if matches!(status, ReviewStatus::Pending | ReviewStatus::Queued | ReviewStatus::OnHold) {
+            return Err(Failure::plain(
+                409,
+                format!("The level cannot be changed while the applicant is {}", status.as_str()),
+            ));
+        }
+        let previous = std::mem::replace(&mut applicant.level, name.to_owned());
+        self.restart(id, &Event::LevelChanged { previous });
+        Ok(())
+    }
+
+    /// The SDK opens for the first time with a token or link, and takes the applicant to its level.
+    ///
+    /// That it does is stated ("Change level and reset steps"). Inferred: it leaves alone an
+    /// applicant that is rejected for good.
+    pub(super) fn lead_to_level(&mut self, id: &str, pass: &Pass) {
+        let Some(applicant) = self.applicants.get(id) else { return };
+        let is_led = self.settings.sdk_level == SdkLevel::Moves
+            && !pass.is_opened
+            && applicant.level != pass.level
+            && !applicant.review.is_finally_rejected();
+        if is_led {
+            // Where the level cannot be changed, the SDK shows the applicant as it is.
+            drop(self.move_to_level(id, &pass.level));
         }
     }
 

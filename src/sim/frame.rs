@@ -66,8 +66,7 @@ fn act(world: &mut World, action: &str, body: &[u8]) -> Answer {
         // is an ordinary turn of the protocol.
         return Ok(Reply::ok(json!({ "code": "invalid-token" })));
     };
-    let id = world
-        .applicant_of(&pass, ApplicantCreation::OnOpen)?
+    let id = open(world, &pass, call::required_text(&body, "accessToken")?)?
         .ok_or_else(|| Failure::applicant_not_found(&pass.user_id))?;
     match action {
         "open" => {}
@@ -80,6 +79,19 @@ fn act(world: &mut World, action: &str, body: &[u8]) -> Answer {
     }
     let applicant = world.applicants.get(&id).ok_or_else(|| Failure::applicant_not_found(&id))?;
     Ok(Reply::ok(state(world, applicant)))
+}
+
+/// What the SDK does first: it shows its token, and the applicant appears if it is to. The frame
+/// asks again and again; only the first time leads anywhere.
+pub(super) fn open(world: &mut World, pass: &Pass, token: &str) -> Result<Option<String>, Failure> {
+    let applicant = world.applicant_of(pass, ApplicantCreation::OnOpen)?;
+    if let Some(id) = &applicant {
+        world.lead_to_level(id, pass);
+    }
+    if let Some(known) = world.sdk_tokens.get_mut(token) {
+        known.is_opened = true;
+    }
+    Ok(applicant)
 }
 
 /// A token that is unknown or expired is what the SDK calls `invalid-token`.

@@ -55,8 +55,8 @@ mod world;
 
 pub use delivery::Attempt;
 pub use settings::{
-    ApplicantCreation, ApplicantType, DeliveryMode, Level, RequestLimit, ReuseCollision, Settings,
-    SettingsError, TenantSettings,
+    ApplicantCreation, ApplicantType, DeliveryMode, Level, RequestLimit, ReuseCollision, SdkLevel,
+    Settings, SettingsError, TenantSettings,
 };
 pub use tenant::{Credentials, TenantId};
 

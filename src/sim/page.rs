@@ -50,6 +50,7 @@ fn opened(world: &mut World, id: &str) -> Result<(Pass, String), Failure> {
         Some(applicant) => {
             if !pass.is_opened {
                 world.emit(&applicant, &Event::LinkOpened);
+                world.lead_to_level(&applicant, &pass);
             }
             if let Some(link) = world.links.get_mut(id) {
                 link.is_opened = true;

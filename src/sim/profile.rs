@@ -3,6 +3,7 @@
 use super::call::{self, Answer, Call, Reply};
 use super::failure::Failure;
 use super::settings::ApplicantType;
+use super::tenant::TenantId;
 use super::world::{Draft, World};
 use super::{moment, render};
 use serde_json::{Map, Value, json};
@@ -13,10 +14,17 @@ pub(super) const TOP_LEVEL: [&str; 6] =
 
 /// `POST /resources/applicants?levelName=`: 201 with the applicant.
 pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
-    let body = call.object()?;
-    let mut draft = Draft::new(call.tenant, call.required_query("levelName")?);
-    draft.external_user_id = call::text(&body, "externalUserId").map(str::to_owned);
-    draft.applicant_type = match call::text(&body, "type") {
+    let draft = draft(call.tenant, call.required_query("levelName")?, &call.object()?)?;
+    let id = world.create(draft)?;
+    let applicant = world.applicant(call.tenant, &id)?;
+    Ok(Reply { status: 201, ..Reply::ok(render::applicant(world, applicant)) })
+}
+
+/// Reads what is known of an applicant before it exists.
+pub(super) fn draft(tenant: TenantId, level: &str, body: &Value) -> Result<Draft, Failure> {
+    let mut draft = Draft::new(tenant, level);
+    draft.external_user_id = call::text(body, "externalUserId").map(str::to_owned);
+    draft.applicant_type = match call::text(body, "type") {
         Some(kind) => Some(
             ApplicantType::parse(kind)
                 .ok_or_else(|| Failure::invalid("type is neither individual nor company"))?,
@@ -28,11 +36,9 @@ pub(super) fn create(world: &mut World, call: &Call<'_>) -> Answer {
             draft.top_level.insert(name.to_owned(), value.clone());
         }
     }
-    draft.fixed_info = members(&body, "fixedInfo");
-    draft.extracted = members(&body, "info");
-    let id = world.create(draft)?;
-    let applicant = world.applicant(call.tenant, &id)?;
-    Ok(Reply { status: 201, ..Reply::ok(render::applicant(world, applicant)) })
+    draft.fixed_info = members(body, "fixedInfo");
+    draft.extracted = members(body, "info");
+    Ok(draft)
 }
 
 fn members(body: &Value, name: &str) -> Map<String, Value> {

@@ -1,5 +1,6 @@
 //! What a simulator is told at its start. `Settings::default()` is a working one: sandbox, two
-//! levels, unpleasant, deterministic. Never reads the environment; keeps nothing on disk.
+//! levels of each type, unpleasant, deterministic. Never reads the environment; keeps nothing on
+//! disk.
 
 use crate::sumsub::signature::DigestAlgorithm;
 use std::fmt;
@@ -20,8 +21,11 @@ pub struct Settings {
     pub recipient: TenantSettings,
     /// The tenant of a partner: it holds donors and mints share tokens.
     pub partner: TenantSettings,
-    /// The levels that exist in both tenants.
+    /// The levels that exist in both tenants. Where no level is named, the first one of a type is
+    /// used.
     pub levels: Vec<Level>,
+    /// What opening the SDK does to an applicant that is on another level than the token.
+    pub sdk_level: SdkLevel,
     /// The digest algorithm of the webhook that `webhook_url` makes.
     pub digest: DigestAlgorithm,
     /// Where browsers reach this simulator; stands in tokens and links. No slash at its end.
@@ -56,13 +60,23 @@ pub struct TenantSettings {
     pub partners: Vec<String>,
 }
 
-/// A verification level.
+/// A verification level. What it asks for is not simulated: every level of a type asks for the
+/// same.
 #[derive(Clone, Debug)]
 pub struct Level {
     /// Its name, case-sensitive.
     pub name: String,
     /// Whom it verifies.
     pub applicant_type: ApplicantType,
+}
+
+/// What opening the SDK does to an applicant that is on another level than the token or link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SdkLevel {
+    /// The applicant moves to the token's level ("Change level and reset steps", stated).
+    Moves,
+    /// The applicant stays where it is.
+    Stays,
 }
 
 /// Whom a level verifies and what an applicant is.
@@ -150,7 +164,10 @@ impl Default for Settings {
             levels: vec![
                 level("kyb-level", ApplicantType::Company),
                 level("kyc-level", ApplicantType::Individual),
+                level("email-check-only", ApplicantType::Company),
+                level("basic-kyc-level", ApplicantType::Individual),
             ],
+            sdk_level: SdkLevel::Moves,
             digest: DigestAlgorithm::Sha256,
             base_url: "http://localhost:8090".to_owned(),
             webhook_url: None,

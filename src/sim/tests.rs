@@ -2,6 +2,7 @@
 
 mod applicants;
 mod frame;
+mod levels;
 mod ports;
 mod rig;
 mod sharing;
