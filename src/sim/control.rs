@@ -5,6 +5,7 @@ use super::applicant::{Applicant, ReviewResult, Step};
 use super::call::{self, Answer, Reply};
 use super::event::{Event, Trick};
 use super::failure::Failure;
+use super::settings::LevelChanges;
 use super::tenant::TenantId;
 use super::world::{Planned, World};
 use super::{access, administration, decision, frame, knob, moment, page, profile, render};
@@ -21,10 +22,13 @@ const CALLS: &[&str] = &[
     "POST /applicants/{id}/expire-document {inMs?}",
     "POST /applicants/{id}/reject|retry   {rejectLabels?, moderationComment?, clientComment?}",
     "POST /applicants/{id}/aml-hit        {final?: bool}",
-    "POST /applicants/{id}/await-user|await-service|workflow-completed|workflow-failed|delete",
+    "POST /applicants/{id}/await-user|await-service|delete",
+    "POST /applicants/{id}/workflow-completed|workflow-failed",
+    "                                     {reviewAnswer?, reviewRejectType?, rejectLabels?, ..}",
     "     ({id} is an applicant's id or -;externalUserId=... of the recipient)",
     "GET  /levels",
     "POST /levels                         {name, applicantType}",
+    "POST /workflows                      {applicantType, levels: [name], levelChanged?: bool}",
     "POST /partner/applicants             {firstName, lastName, externalUserId?}",
     "POST /partner/share-token            {applicantId, ttlInSecs?, forClientId?}",
     "POST /partners                       {tenant, partners: [clientId]}",
@@ -59,6 +63,7 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
         ("POST", ["applicants", id, action]) => act(world, (id, action), &body),
         ("GET", ["levels"]) => Ok(administration::levels(world)),
         ("POST", ["levels"]) => administration::create_level(world, &body),
+        ("POST", ["workflows"]) => knob::workflow(world, &body),
         ("POST", ["partner", "applicants"]) => donor(world, &body),
         ("POST", ["partner", "share-token"]) => share_token(world, &body),
         ("POST", ["partners"]) => partners(world, &body),
@@ -129,6 +134,17 @@ fn state(world: &World) -> Value {
             })
         })
         .collect();
+    let workflows: Vec<Value> = world
+        .workflows
+        .iter()
+        .map(|it| {
+            json!({
+                "applicantType": it.applicant_type.as_str(),
+                "levels": it.levels,
+                "levelChanged": it.level_changes == LevelChanges::Announced,
+            })
+        })
+        .collect();
     json!({
         "now": moment::zoned(world.now_ms),
         "applicants": applicants,
@@ -136,6 +152,7 @@ fn state(world: &World) -> Value {
         "links": passes(&world.links),
         "shareTokens": shares,
         "levels": world.levels.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(),
+        "workflows": workflows,
         "faultsLeft": world.faults.iter().map(|it| it.calls_left).sum::<u32>(),
     })
 }
@@ -219,13 +236,19 @@ fn act(world: &mut World, (id, action): (&str, &str), body: &Value) -> Answer {
         "await-user" => wait(world, id, Step::AwaitUser, &Event::AwaitingUser),
         "await-service" => wait(world, id, Step::AwaitService, &Event::AwaitingService),
         "move-to-level" => world.move_to_level(id, call::required_text(body, "name")?)?,
-        "workflow-completed" => world.end_workflow(id, &Event::WorkflowCompleted),
-        "workflow-failed" => world.end_workflow(id, &Event::WorkflowFailed),
+        "workflow-completed" => {
+            world.end_workflow(id, &Event::WorkflowCompleted, given_verdict(body)?);
+        }
+        "workflow-failed" => world.end_workflow(id, &Event::WorkflowFailed, given_verdict(body)?),
         "delete" => world.delete(id),
         _ => page::play(world, id, action)?,
     }
     let applicant = world.applicants.get(id).ok_or_else(|| Failure::applicant_not_found(id))?;
     Ok(Reply::ok(summary(world, applicant)))
+}
+
+fn given_verdict(body: &Value) -> Result<Option<ReviewResult>, Failure> {
+    body.get("reviewAnswer").map(|_| decision::review_result(body)).transpose()
 }
 
 /// Ongoing monitoring finds a name on a list. No page states the events; integrators see both.

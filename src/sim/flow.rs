@@ -120,6 +120,7 @@ impl World {
             return;
         }
         self.emit(id, &Event::Reviewed);
+        self.follow_workflow(id);
         let company = self.applicants.get(id).and_then(|it| it.member_of.clone());
         let Some(company) = company.filter(|_| is_green) else { return };
         let waits = self.applicants.get(&company).is_some_and(|it| it.waits_for_people);
@@ -128,14 +129,17 @@ impl World {
         }
     }
 
-    /// Approval as a tester means it: a company's people pass first.
+    /// Approval as a tester means it: a company's people pass first. In a workflow it is one step.
     pub(super) fn approve_with_people(&mut self, id: &str) {
+        let level = |world: &Self| world.applicants.get(id).map(|it| it.level.clone());
+        let level_before = level(self);
         for person in self.people(id) {
             if !self.is_approved(&person) {
                 self.complete(&person, ReviewResult::green());
             }
         }
-        if !self.is_approved(id) {
+        // The last of its people may have completed a waiting company's step already.
+        if !self.is_approved(id) && level(self) == level_before {
             self.complete(id, ReviewResult::green());
         }
     }
@@ -168,13 +172,15 @@ impl World {
     /// The SDK opens for the first time with a token or link, and takes the applicant to its level.
     ///
     /// That it does is stated ("Change level and reset steps"). Inferred: it leaves alone an
-    /// applicant that is rejected for good.
+    /// applicant that is rejected for good, and one in a workflow that the token's level belongs
+    /// to, because clients name the same level at every visit.
     pub(super) fn lead_to_level(&mut self, id: &str, pass: &Pass) {
         let Some(applicant) = self.applicants.get(id) else { return };
         let is_led = self.settings.sdk_level == SdkLevel::Moves
             && !pass.is_opened
             && applicant.level != pass.level
-            && !applicant.review.is_finally_rejected();
+            && !applicant.review.is_finally_rejected()
+            && self.workflow_of(id).is_none_or(|(it, _)| !it.levels.contains(&pass.level));
         if is_led {
             // Where the level cannot be changed, the SDK shows the applicant as it is.
             drop(self.move_to_level(id, &pass.level));
@@ -215,22 +221,6 @@ impl World {
             id,
             ReviewResult::red("RETRY", &["EXPIRATION_DATE"], "The document has expired."),
         );
-    }
-
-    /// A workflow ends: with the verdict that stands, or GREEN; or broken, without any.
-    pub(super) fn end_workflow(&mut self, id: &str, event: &Event) {
-        let review = self.applicants.get(id).map(|it| &it.review);
-        let verdict = review
-            .filter(|it| it.status == ReviewStatus::Completed)
-            .and_then(|it| it.result.clone())
-            .unwrap_or_else(ReviewResult::green);
-        let step = match event {
-            Event::WorkflowFailed => Step::Fail,
-            _ => Step::Complete(verdict),
-        };
-        if self.step(id, step).is_ok() {
-            self.emit(id, event);
-        }
     }
 
     /// The client's dashboard deletes a profile.

@@ -1,10 +1,12 @@
-//! The knobs of the control port: tricks on webhooks, raw and replayed events, provider faults.
+//! The knobs of the control port: tricks on webhooks, raw and replayed events, workflows, provider
+//! faults.
 
 use super::call::{self, Answer, Reply};
 use super::delivery::Message;
 use super::event::{Trap, Trick};
 use super::failure::Failure;
 use super::fault::{Fault, FaultKind};
+use super::settings::{ApplicantType, LevelChanges, Workflow};
 use super::world::World;
 use super::{control, moment};
 use serde_json::{Value, json};
@@ -62,6 +64,28 @@ pub(super) fn raw_event(world: &mut World, body: &Value) -> Answer {
         tricks: &tricks,
     };
     world.enqueue(tenant, None, &message);
+    Ok(Reply::done())
+}
+
+fn names(list: &Value) -> Option<Vec<String>> {
+    list.as_array()?.iter().map(|it| it.as_str().map(str::to_owned)).collect()
+}
+
+/// The workflow of a type of applicant; an empty list of levels ends it.
+pub(super) fn workflow(world: &mut World, body: &Value) -> Answer {
+    let applicant_type = ApplicantType::parse(call::required_text(body, "applicantType")?)
+        .ok_or_else(|| Failure::invalid("applicantType is neither individual nor company"))?;
+    let levels = body
+        .get("levels")
+        .and_then(names)
+        .ok_or_else(|| Failure::invalid("levels must be a list of names"))?;
+    let level_changes = match body.get("levelChanged").and_then(Value::as_bool) {
+        Some(true) => LevelChanges::Announced,
+        Some(false) | None => LevelChanges::Silent,
+    };
+    world
+        .set_workflow(Workflow { applicant_type, levels, level_changes })
+        .map_err(|reason| Failure::invalid(&reason))?;
     Ok(Reply::done())
 }
 

@@ -8,7 +8,8 @@
 //! ```text
 //! settings   what it is told               tenant     credentials, partners, webhooks
 //! world      everything it remembers       applicant  a profile and the table of its review
-//! flow       moves with several events     token      SDK tokens, links, share tokens
+//! flow       moves with several events     workflow   levels in a row, and how they end
+//! token      SDK tokens, links, share tokens
 //! auth, limit, call, failure               who calls, how often, with what, and how to say no
 //! api        the routes, and behind them   profile, access, decision, change, reuse, administration
 //! render, event, json, moment              applicants, webhook bodies, Jackson's layout, dates
@@ -51,12 +52,13 @@ mod tenant;
 mod tests;
 mod token;
 mod wire;
+mod workflow;
 mod world;
 
 pub use delivery::Attempt;
 pub use settings::{
-    ApplicantCreation, ApplicantType, DeliveryMode, Level, RequestLimit, ReuseCollision, SdkLevel,
-    Settings, SettingsError, TenantSettings,
+    ApplicantCreation, ApplicantType, DeliveryMode, Level, LevelChanges, RequestLimit,
+    ReuseCollision, SdkLevel, Settings, SettingsError, TenantSettings, Workflow,
 };
 pub use tenant::{Credentials, TenantId};
 
@@ -105,7 +107,8 @@ impl Simulator {
     ///
     /// # Errors
     /// [`SettingsError::RealHost`] or [`SettingsError::InvalidUrl`] for an address it does not
-    /// take, [`SettingsError::NoThread`] if the system has no thread for it.
+    /// take, [`SettingsError::InvalidWorkflow`] for a workflow that its levels do not allow, and
+    /// [`SettingsError::NoThread`] if the system has no thread for it.
     pub fn new(mut settings: Settings, clock: Clock) -> Result<Arc<Self>, SettingsError> {
         settings::check_url(&settings.base_url)?;
         // A slash at the end of a token's url hangs the WebSDK.
@@ -114,8 +117,14 @@ impl Simulator {
             settings::check_url(url)?;
         }
         let (mode, webhook_url) = (settings.delivery, settings.webhook_url.clone());
+        let workflows = settings.workflows.clone();
         let mut world = World::new(settings);
         world.tick(clock());
+        for workflow in workflows {
+            world
+                .set_workflow(workflow)
+                .map_err(|reason| SettingsError::InvalidWorkflow { reason })?;
+        }
         if let Some(url) = webhook_url {
             world.set_webhook(&url);
         }

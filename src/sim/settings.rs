@@ -1,6 +1,6 @@
 //! What a simulator is told at its start. `Settings::default()` is a working one: sandbox, two
-//! levels of each type, unpleasant, deterministic. Never reads the environment; keeps nothing on
-//! disk.
+//! levels of each type, no workflows, unpleasant, deterministic. Never reads the environment; keeps
+//! nothing on disk.
 
 use crate::sumsub::signature::DigestAlgorithm;
 use std::fmt;
@@ -24,6 +24,9 @@ pub struct Settings {
     /// The levels that exist in both tenants. Where no level is named, the first one of a type is
     /// used.
     pub levels: Vec<Level>,
+    /// The recipient's workflows, at most one per type of applicant. The control port can change
+    /// them later.
+    pub workflows: Vec<Workflow>,
     /// What opening the SDK does to an applicant that is on another level than the token.
     pub sdk_level: SdkLevel,
     /// The digest algorithm of the webhook that `webhook_url` makes.
@@ -68,6 +71,27 @@ pub struct Level {
     pub name: String,
     /// Whom it verifies.
     pub applicant_type: ApplicantType,
+}
+
+/// An ordered list of levels that an applicant passes through. Its verdict is the last one.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// Whom it verifies.
+    pub applicant_type: ApplicantType,
+    /// The names of its levels, each once and all of that type. Without any there is no workflow.
+    pub levels: Vec<String>,
+    /// Whether `applicantLevelChanged` is sent when a level is passed and the next one begins.
+    /// Unknown of the real service.
+    pub level_changes: LevelChanges,
+}
+
+/// Whether a workflow announces its next level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LevelChanges {
+    /// `applicantLevelChanged` comes before `applicantAwaitingUser`.
+    Announced,
+    /// `applicantAwaitingUser` alone carries the new level.
+    Silent,
 }
 
 /// What opening the SDK does to an applicant that is on another level than the token or link.
@@ -167,6 +191,7 @@ impl Default for Settings {
                 level("email-check-only", ApplicantType::Company),
                 level("basic-kyc-level", ApplicantType::Individual),
             ],
+            workflows: Vec::new(),
             sdk_level: SdkLevel::Moves,
             digest: DigestAlgorithm::Sha256,
             base_url: "http://localhost:8090".to_owned(),
@@ -221,6 +246,12 @@ pub enum SettingsError {
     InvalidUrl {
         /// What was given.
         url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A workflow that no applicant could pass through. The operator must name other levels.
+    #[error("not a workflow: {reason}")]
+    InvalidWorkflow {
         /// What is wrong with it.
         reason: String,
     },

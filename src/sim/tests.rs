@@ -8,3 +8,4 @@ mod rig;
 mod sharing;
 mod signing;
 mod webhooks;
+mod workflows;

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::fault::Fault;
 use super::limit::Limits;
 use super::random::Random;
-use super::settings::{ApplicantType, Level, Settings};
+use super::settings::{ApplicantType, Level, Settings, Workflow};
 use super::tenant::{Tenant, TenantId, Webhook};
 use super::token::{Pass, ShareToken};
 use serde_json::{Map, Value};
@@ -24,6 +24,7 @@ pub(super) struct World {
     recipient: Tenant,
     partner: Tenant,
     pub(super) levels: Vec<Level>,
+    pub(super) workflows: Vec<Workflow>,
     pub(super) applicants: BTreeMap<String, Applicant>,
     pub(super) sdk_tokens: BTreeMap<String, Pass>,
     pub(super) links: BTreeMap<String, Pass>,
@@ -96,6 +97,7 @@ impl World {
             recipient,
             partner,
             levels: settings.levels.clone(),
+            workflows: Vec::new(),
             applicants: BTreeMap::new(),
             sdk_tokens: BTreeMap::new(),
             links: BTreeMap::new(),

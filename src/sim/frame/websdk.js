@@ -15,6 +15,7 @@
   let waiting = [];
   let isInitialized = false;
   let lastStatus = '';
+  let lastLevel = '';
   let following = 0;
 
   const post = (method, payload) =>
@@ -262,9 +263,11 @@
 
   function tell() {
     const { reviewStatus, reviewResult, levelName, createdAt } = state;
-    const key = reviewStatus + JSON.stringify(reviewResult);
+    const key = levelName + reviewStatus + JSON.stringify(reviewResult);
     if (key === lastStatus) return false;
     lastStatus = key;
+    if (lastLevel !== '' && levelName !== lastLevel) post('onApplicantLevelChanged', { levelName });
+    lastLevel = levelName;
     const payload = { reprocessing: false, levelName, creationDate: createdAt, reviewStatus, autoChecked: false };
     if (reviewResult) payload.reviewResult = reviewResult;
     post('onApplicantStatusChanged', payload);
@@ -275,6 +278,8 @@
 
   async function follow() {
     tell();
+    // A workflow's next level, or a reset: there is something to hand in again.
+    if (state.mayHandIn && state.reviewStatus !== 'completed') return start();
     render();
     const turn = following;
     for (;;) {
