@@ -26,7 +26,8 @@ Examples:
 It prints, as variables for `countersign serve`, what a client needs. It keeps
 nothing, verifies nobody, and sends webhooks twice and out of order unless told
 to be kind. GET / on its control port lists how to play customer and reviewer,
-and how to set levels and workflows.";
+how to set levels and workflows, and how to send events that a client must not
+trust.";
 
 #[derive(Debug, Args)]
 pub(super) struct SimulatorArguments {

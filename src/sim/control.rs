@@ -25,6 +25,7 @@ const CALLS: &[&str] = &[
     "POST /applicants/{id}/await-user|await-service|delete",
     "POST /applicants/{id}/workflow-completed|workflow-failed",
     "                                     {reviewAnswer?, reviewRejectType?, rejectLabels?, ..}",
+    "POST /applicants/{id}/event          {type, set?: {field: any}, remove?: [field], tricks?}",
     "     ({id} is an applicant's id or -;externalUserId=... of the recipient)",
     "GET  /levels",
     "POST /levels                         {name, applicantType}",
@@ -240,6 +241,7 @@ fn act(world: &mut World, (id, action): (&str, &str), body: &Value) -> Answer {
             world.end_workflow(id, &Event::WorkflowCompleted, given_verdict(body)?);
         }
         "workflow-failed" => world.end_workflow(id, &Event::WorkflowFailed, given_verdict(body)?),
+        "event" => knob::play_event(world, id, body)?,
         "delete" => world.delete(id),
         _ => page::play(world, id, action)?,
     }

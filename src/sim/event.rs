@@ -5,8 +5,9 @@ use super::applicant::{Applicant, ReviewResult};
 use super::json::Json;
 use super::moment;
 use super::tenant::Environment;
+use serde_json::{Map, Value};
 
-/// The events this simulator fires by itself; any other can be sent raw.
+/// The events this simulator fires by itself, and those that a test plays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     Created,
@@ -31,6 +32,17 @@ pub(super) enum Event {
     WorkflowCompleted,
     WorkflowFailed,
     Deleted,
+    /// Whatever a test says, in the applicant's name. It changes nothing about the applicant.
+    Played(Play),
+}
+
+/// An event of any type with members of its usual body replaced, added or left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Play {
+    pub(super) event_type: String,
+    /// Replaces a member in its place, or comes last. Any JSON, so that a type can be wrong.
+    pub(super) set: Map<String, Value>,
+    pub(super) removed: Vec<String>,
 }
 
 /// The types a new webhook subscribes to when it comes from the settings.
@@ -62,7 +74,7 @@ pub(super) const ALL_TYPES: [&str; 24] = [
 ];
 
 impl Event {
-    pub(super) fn type_name(&self) -> &'static str {
+    pub(super) fn type_name(&self) -> &str {
         match self {
             Self::Created => "applicantCreated",
             Self::Pending => "applicantPending",
@@ -82,6 +94,7 @@ impl Event {
             Self::WorkflowCompleted => "applicantWorkflowCompleted",
             Self::WorkflowFailed => "applicantWorkflowFailed",
             Self::Deleted => "applicantDeleted",
+            Self::Played(play) => &play.event_type,
         }
     }
 }
@@ -183,7 +196,7 @@ pub(super) fn body(applicant: &Applicant, event: &Event, frame: &Frame<'_>) -> S
     if !plays(Trick::MissingCreatedAtMs) {
         members.push(("createdAtMs", Json::text(moment::with_millis(frame.created_at_ms))));
     }
-    if let Some(key) = applicant.top_level.get("sourceKey").and_then(serde_json::Value::as_str) {
+    if let Some(key) = applicant.top_level.get("sourceKey").and_then(Value::as_str) {
         members.push(("sourceKey", Json::text(key)));
     }
     members.push(("clientId", Json::text(frame.client_id)));
@@ -193,10 +206,19 @@ pub(super) fn body(applicant: &Applicant, event: &Event, frame: &Frame<'_>) -> S
     if plays(Trick::TestMode) {
         members.push(("testMode", Json::Bool(true)));
     }
+    if let Event::Played(play) = event {
+        for (name, value) in &play.set {
+            match members.iter_mut().find(|(known, _)| known == name) {
+                Some((_, member)) => *member = Json::of(value),
+                None => members.push((name, Json::of(value))),
+            }
+        }
+        members.retain(|(name, _)| !play.removed.iter().any(|it| it == name));
+    }
     Json::Object(members).jackson()
 }
 
-fn review_result(result: &ReviewResult) -> Json {
+fn review_result(result: &ReviewResult) -> Json<'_> {
     let list = |items: &[String]| Json::List(items.iter().map(Json::text).collect());
     let mut members = Vec::new();
     if let Some(comment) = &result.moderation_comment {

@@ -1,15 +1,15 @@
-//! The knobs of the control port: tricks on webhooks, raw and replayed events, workflows, provider
-//! faults.
+//! The knobs of the control port: tricks on webhooks, played, raw and replayed events, workflows,
+//! provider faults.
 
 use super::call::{self, Answer, Reply};
 use super::delivery::Message;
-use super::event::{Trap, Trick};
+use super::event::{Event, Play, Trap, Trick};
 use super::failure::Failure;
 use super::fault::{Fault, FaultKind};
 use super::settings::{ApplicantType, LevelChanges, Workflow};
 use super::world::World;
 use super::{control, moment};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// More than a client should be ready to read.
 const OVERSIZE_BYTES: usize = 4 * 1024 * 1024;
@@ -69,6 +69,28 @@ pub(super) fn raw_event(world: &mut World, body: &Value) -> Answer {
 
 fn names(list: &Value) -> Option<Vec<String>> {
     list.as_array()?.iter().map(|it| it.as_str().map(str::to_owned)).collect()
+}
+
+/// An event of any type in an applicant's name, with members of its body set or removed. It goes
+/// the ordinary way, signed and queued, and changes nothing about the applicant. This is how a
+/// verdict is played that a client must not trust.
+pub(super) fn play_event(world: &mut World, id: &str, body: &Value) -> Result<(), Failure> {
+    let tricks = tricks(body)?;
+    let set = match body.get("set") {
+        None => Map::new(),
+        Some(Value::Object(members)) => members.clone(),
+        Some(_) => return Err(Failure::invalid("set must be an object")),
+    };
+    let removed = match body.get("remove") {
+        None => Vec::new(),
+        Some(list) => {
+            names(list).ok_or_else(|| Failure::invalid("remove must be a list of names"))?
+        }
+    };
+    let event_type = call::required_text(body, "type")?.to_owned();
+    world.traps.push(Trap { tricks, event_type: Some(event_type.clone()), events_left: 1 });
+    world.emit(id, &Event::Played(Play { event_type, set, removed }));
+    Ok(())
 }
 
 /// The workflow of a type of applicant; an empty list of levels ends it.

@@ -3,6 +3,7 @@
 mod applicants;
 mod frame;
 mod levels;
+mod played;
 mod ports;
 mod rig;
 mod sharing;

@@ -285,7 +285,12 @@ impl World {
             now_ms.max(applicant.last_event_ms + 1)
         };
         applicant.last_event_ms = created_at_ms;
-        let (tenant, kind) = (applicant.tenant, applicant.kind.as_str());
+        let tenant = applicant.tenant;
+        let kind = match event {
+            // A webhook's filters would hide what was ordered by hand.
+            Event::Played(_) => None,
+            _ => Some(applicant.kind.as_str()),
+        };
         let Some(applicant) = self.applicants.get(id) else { return };
         let frame = Frame {
             client_id: &self.tenant(tenant).credentials.client_id,
@@ -301,11 +306,11 @@ impl World {
             body: body.as_bytes(),
             tricks: &tricks,
         };
-        self.enqueue(tenant, Some(kind), &message);
+        self.enqueue(tenant, kind, &message);
     }
 
-    /// Queues a body for every webhook of the tenant that takes it. A raw event has no kind of
-    /// applicant and goes to all.
+    /// Queues a body for every webhook of the tenant that takes it. An event without a kind of
+    /// applicant was ordered by hand and goes to all.
     pub(super) fn enqueue(&mut self, tenant: TenantId, kind: Option<&str>, message: &Message<'_>) {
         if message.tricks.contains(&Trick::Lost) {
             return;
