@@ -82,11 +82,7 @@ pub(super) fn answer(world: &mut World, request: &Request) -> Answer {
             world.faults.clear();
             Ok(Reply::done())
         }
-        ("POST", ["clock"]) => {
-            world.clock_offset_ms = call::number(body.get("offsetMs"))
-                .ok_or_else(|| Failure::invalid("offsetMs is missing"))?;
-            Ok(Reply::done())
-        }
+        ("POST", ["clock"]) => knob::clock(world, &body),
         ("GET", ["deliveries"]) => Ok(Reply::ok(knob::deliveries(world))),
         ("POST", ["deliveries", id, "replay"]) => knob::replay(world, id),
         _ => Err(Failure::plain(404, "No such control call; GET / lists them")),
@@ -148,6 +144,7 @@ fn state(world: &World) -> Value {
         .collect();
     json!({
         "now": moment::zoned(world.now_ms),
+        "clockOffsetMs": world.clock_offset_ms,
         "applicants": applicants,
         "sdkTokens": passes(&world.sdk_tokens),
         "links": passes(&world.links),

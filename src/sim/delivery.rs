@@ -216,6 +216,13 @@ impl Queue {
         }
     }
 
+    /// The clock was put back: what waits is due as much earlier.
+    pub(super) fn put_back(&mut self, ms: i64) {
+        for delivery in self.deliveries.iter_mut().filter(|it| it.state == DeliveryState::Waiting) {
+            delivery.due_at_ms = delivery.due_at_ms.saturating_sub(ms);
+        }
+    }
+
     /// When the next delivery is due, if any waits.
     pub(super) fn next_due_ms(&self) -> Option<i64> {
         self.deliveries

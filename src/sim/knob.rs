@@ -1,5 +1,5 @@
 //! The knobs of the control port: tricks on webhooks, played, raw and replayed events, workflows,
-//! provider faults.
+//! the clock, provider faults.
 
 use super::call::{self, Answer, Reply};
 use super::delivery::Message;
@@ -13,6 +13,9 @@ use serde_json::{Map, Value, json};
 
 /// More than a client should be ready to read.
 const OVERSIZE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Ten years: beyond what any clock is off by, and within what a date can be written for.
+const CLOCK_OFFSET_MAX_MS: u64 = 315_576_000_000;
 
 fn count(body: &Value) -> Result<u32, Failure> {
     match body.get("count") {
@@ -108,6 +111,18 @@ pub(super) fn workflow(world: &mut World, body: &Value) -> Answer {
     world
         .set_workflow(Workflow { applicant_type, levels, level_changes })
         .map_err(|reason| Failure::invalid(&reason))?;
+    Ok(Reply::done())
+}
+
+/// How far the clock is from the real one: a machine whose own clock is wrong, played from the
+/// other side. Everything follows it: `Date`, `createdAtMs`, and the check of a request's time.
+pub(super) fn clock(world: &mut World, body: &Value) -> Answer {
+    let offset_ms = call::number(body.get("offsetMs"))
+        .ok_or_else(|| Failure::invalid("offsetMs is missing"))?;
+    if offset_ms.abs_diff(0) > CLOCK_OFFSET_MAX_MS {
+        return Err(Failure::invalid("offsetMs is beyond ten years"));
+    }
+    world.set_clock(offset_ms);
     Ok(Reply::done())
 }
 

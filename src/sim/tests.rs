@@ -1,6 +1,7 @@
 //! Promises of the simulator, by plain values: no socket but a webhook receiver, no real clock.
 
 mod applicants;
+mod clock;
 mod frame;
 mod levels;
 mod played;

@@ -126,8 +126,29 @@ impl World {
     /// Lets time pass without a call. Draws nothing from the ids' stream, so that the sending
     /// thread's rhythm does not change a run.
     pub(super) fn tick(&mut self, clock_ms: i64) {
-        self.now_ms = clock_ms + self.clock_offset_ms;
+        self.now_ms = clock_ms.saturating_add(self.clock_offset_ms);
         self.settle_agenda();
+    }
+
+    /// Sets how far the clock is from the one that the simulator was given.
+    ///
+    /// Put forward, it is as if time had passed. Put back, everything that is dated or planned goes
+    /// back with it: retries would wait for days otherwise, the request limits would never end, and
+    /// the next event of an applicant would be dated after its last one instead of now.
+    pub(super) fn set_clock(&mut self, offset_ms: i64) {
+        let back_ms = self.clock_offset_ms.saturating_sub(offset_ms).max(0);
+        self.now_ms = self.now_ms.saturating_sub(self.clock_offset_ms).saturating_add(offset_ms);
+        self.clock_offset_ms = offset_ms;
+        if back_ms > 0 {
+            self.queue.put_back(back_ms);
+            self.limits = Limits::default();
+            for (at_ms, _, _) in &mut self.agenda {
+                *at_ms = at_ms.saturating_sub(back_ms);
+            }
+            for applicant in self.applicants.values_mut() {
+                applicant.last_event_ms = applicant.last_event_ms.saturating_sub(back_ms);
+            }
+        }
     }
 
     pub(super) fn tenant(&self, id: TenantId) -> &Tenant {

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 /// One request over one connection; the whole answer.
-fn exchange(address: SocketAddr, request: &crate::http::Request) -> String {
+pub(super) fn exchange(address: SocketAddr, request: &crate::http::Request) -> String {
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.target);
     for (name, value) in &request.headers {
         write!(head, "{name}: {value}\r\n").unwrap();
