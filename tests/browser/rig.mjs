@@ -97,7 +97,7 @@ export class Demo {
 }
 
 export async function until(what, check) {
-  for (let turn = 0; turn < 150; turn += 1) {
+  for (let turn = 0; turn < 600; turn += 1) {
     if (await check()) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -201,16 +201,32 @@ export async function inspect(page, name) {
       assert.ok(!isWide, `${name} scrolls sideways at ${size}`);
     }
     await page.setViewportSize(PHONE);
+    // A frame that becomes narrower becomes taller, and what the test presses meanwhile moves away.
+    for (const frame of page.frames()) {
+      if (frame === page.mainFrame() || frame.isDetached()) continue;
+      await until('the frame is tall enough', () => frame.evaluate(() => document.documentElement.scrollHeight <= window.innerHeight));
+    }
   }
   await page.emulateMedia({ colorScheme: 'light' });
 }
 
-/** The steps in the simulator's frame, for a person. */
+/** Stops the clock of a test's page: its timers fire only when the test runs them. */
+export async function stopClock(t, page) {
+  await page.clock.install({ time: 0 });
+  // An installed clock still runs by itself: on a busy machine, a page would reach its own limits.
+  await page.clock.pauseAt(3_600_000);
+  // The clock is that of every page of the browser, the next tests' too.
+  t.after(() => page.clock.resume());
+}
+
+/** The steps in the simulator's frame, for a person, until everything is handed in. */
 export async function handInPerson(frame) {
   await frame.getByRole('button', { name: 'Continue' }).click();
   await picture(frame, 'Use a sample picture');
   await picture(frame, 'Use a sample selfie');
   await frame.getByRole('button', { name: 'Submit' }).click();
+  // A verdict that arrives before the submission makes the simulator refuse the submission.
+  await frame.getByRole('heading', { name: 'Your data is being checked' }).waitFor();
 }
 
 export async function picture(frame, sample) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { Browser, Demo, finish, handInPerson, inspect, picture, sign, until } from './rig.mjs';
+import { Browser, Demo, finish, handInPerson, inspect, picture, sign, stopClock, until } from './rig.mjs';
 
 let demo;
 let browser;
@@ -137,9 +137,9 @@ test('a slow token does not send the customer back to the button', async () => {
   await finish(page);
 });
 
-test('a frame that never loads is not announced as open, and can be tried again', async () => {
+test('a frame that never loads is not announced as open, and can be tried again', async (t) => {
   const { customer, page } = await signed();
-  await page.clock.install();
+  await stopClock(t, page);
   await page.reload();
   // As of a host that is down, or a blocker: the frame is there, and nothing speaks out of it.
   await page.route('**/websdk/websdk.html*', (route) => route.fulfill({ contentType: 'text/html', body: '<!doctype html><html lang="en"><title>Nothing</title><main><h1>Nothing</h1></main></html>' }));
@@ -150,6 +150,8 @@ test('a frame that never loads is not announced as open, and can be tried again'
   assert.ok(!(await page.textContent('main')).includes('The check is open'));
   await page.clock.runFor(6000);
   await page.getByText('The check could not be loaded.').waitFor();
+  // axe waits by timers.
+  await page.clock.resume();
   await inspect(page, 'blocked');
 
   await page.unroute('**/websdk/websdk.html*');
@@ -164,9 +166,9 @@ test('a frame that never loads is not announced as open, and can be tried again'
   await finish(page);
 });
 
-test('a frame that loads slowly is not taken away', async () => {
+test('a frame that loads slowly is not taken away', async (t) => {
   const { page } = await signed();
-  await page.clock.install();
+  await stopClock(t, page);
   await page.reload();
   let arrive;
   const slow = new Promise((resolve) => { arrive = resolve; });
@@ -214,9 +216,9 @@ test('a token that is refused for the moment is told, and the button works again
   await finish(page);
 });
 
-test('a page that cannot wait for its status asks every 15 seconds, not every second', async () => {
+test('a page that cannot wait for its status asks every 15 seconds, not every second', async (t) => {
   const { customer, page } = await signed({ allowed: [410] });
-  await page.clock.install();
+  await stopClock(t, page);
   let asked = 0;
   // As the server answers when all its waits are taken.
   await page.route('**/status?*', async (route) => {
@@ -255,6 +257,7 @@ test('a token that expires in the middle is replaced by the link', async () => {
   assert.equal(minted(), 2, 'one refresh, and the step was not lost');
   await picture(frame, 'Use a sample selfie');
   await frame.getByRole('button', { name: 'Submit' }).click();
+  await frame.getByRole('heading', { name: 'Your data is being checked' }).waitFor();
   await demo.play(customer.id, 'approve');
   await page.getByRole('heading', { name: 'You are done' }).waitFor();
   await finish(page);
