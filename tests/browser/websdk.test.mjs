@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
-import { Browser, Demo, finish, handInPerson, picture, serveHost, until } from './rig.mjs';
+import { Browser, Demo, finish, handInPerson, picture, serveHost, stopClock, until } from './rig.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 let demo;
@@ -165,6 +165,107 @@ test('the React component runs a company, by the token alone', async (t) => {
   await until('APPROVED', async () => (await demo.status(customer.id)) === 'APPROVED');
   const types = await page.evaluate(() => events.map(([type]) => type));
   assert.ok(types.includes('idCheck.onInitialized') && !types.includes('error'), String(types));
+  await finish(page);
+});
+
+/** The frame of a customer who has just pressed Submit; a host that holds the height sets it only when asked. */
+async function handedIn(t, { isHeightHeld = false } = {}) {
+  const customer = await demo.customer();
+  const host = await hostOf(`
+    import snsWebSdk from '@sumsub/websdk';
+    ${FRESH}
+    window.isHeightHeld = false;
+    window.addEventListener('message', (event) => {
+      if (!window.isHeightHeld || event.data?.method !== 'idCheck.onResize') return;
+      event.stopImmediatePropagation();
+      window.heldHeight = event.data.height;
+    });
+    window.setHeldHeight = () => { document.querySelector('#sdk iframe').style.height = window.heldHeight + 'px'; };
+    snsWebSdk.init(TOKEN, fresh).withConf({ lang: 'en' }).onMessage(${note}).build().launch('#sdk');
+  `, { token: customer.accessToken, customer });
+  t.after(() => host.close());
+  const page = await browser.page();
+  if (isHeightHeld) await stopClock(t, page);
+  await page.goto(host.origin);
+  const frame = page.frameLocator('#sdk iframe');
+  await frame.getByRole('button', { name: 'Continue' }).click();
+  await picture(frame, 'Use a sample picture');
+  await picture(frame, 'Use a sample selfie');
+  const submit = frame.getByRole('button', { name: 'Submit' });
+  await submit.waitFor();
+  await page.evaluate((it) => { window.isHeightHeld = it; }, isHeightHeld);
+  await submit.click();
+  return { customer, page, frame };
+}
+
+for (const [how, action, told, press, release] of [
+  ['a click on a button counts even if the review is put on hold between press and release', 'hold', 'onHold',
+    async (page, button) => { await button.hover(); await page.mouse.down(); }, (page) => page.mouse.up()],
+  ['a click on a button counts even if the review is decided between press and release', 'retry', 'completed',
+    async (page, button) => { await button.hover(); await page.mouse.down(); }, (page) => page.mouse.up()],
+  ['the space bar presses a button even if the review is decided before it is released', 'retry', 'completed',
+    async (page, button) => { await button.focus(); await page.keyboard.down('Space'); }, (page) => page.keyboard.up('Space')],
+  ['the focus stays on a button when the review is put on hold', 'hold', 'onHold',
+    (_, button) => button.focus(), (page) => page.keyboard.press('Enter')],
+]) {
+  test(how, async (t) => {
+    const { customer, page, frame } = await handedIn(t);
+    const approve = frame.getByRole('button', { name: 'Approve' });
+
+    await press(page, approve);
+    await demo.play(customer.id, action);
+    await until('the frame has polled the status', () => page.evaluate(
+      (status) => events.some(([type, it]) => type === 'idCheck.onApplicantStatusChanged' && it.reviewStatus === status), told));
+    await release(page);
+
+    await frame.getByRole('heading', { name: 'You are verified' }).waitFor();
+    await until('APPROVED', async () => (await demo.status(customer.id)) === 'APPROVED');
+    await finish(page);
+  });
+}
+
+test('a click is not lost when the host is slow to set the height of the frame', async (t) => {
+  const { page, frame } = await handedIn(t, { isHeightHeld: true });
+  const approve = frame.getByRole('button', { name: 'Approve' });
+  await until('the frame has asked for its height', () => page.evaluate(() => window.heldHeight > 0));
+
+  // A button that is pressed now would move away when the frame grows.
+  assert.equal(await approve.isVisible(), false);
+  await page.evaluate(() => window.setHeldHeight());
+  await approve.click();
+
+  await frame.getByRole('heading', { name: 'You are verified' }).waitFor();
+  await finish(page);
+});
+
+test('a host that fixes the height of the frame still shows every step', async (t) => {
+  const { page, frame } = await handedIn(t, { isHeightHeld: true });
+  await until('the frame has asked for its height', () => page.evaluate(() => window.heldHeight > 0));
+  await page.clock.runFor(2000);
+  await frame.getByRole('button', { name: 'Approve' }).click();
+  await frame.getByRole('heading', { name: 'You are verified' }).waitFor();
+  await finish(page);
+});
+
+test('a picture that is chosen does not move the buttons', async (t) => {
+  const customer = await demo.customer();
+  const host = await hostOf(`
+    import snsWebSdk from '@sumsub/websdk';
+    ${FRESH}
+    snsWebSdk.init(TOKEN, fresh).withConf({ lang: 'en' }).build().launch('#sdk');
+  `, { token: customer.accessToken, customer });
+  t.after(() => host.close());
+  const page = await browser.page();
+  await page.goto(host.origin);
+  const frame = page.frameLocator('#sdk iframe');
+  await frame.getByRole('button', { name: 'Continue' }).click();
+  const upload = frame.getByRole('button', { name: 'Upload', exact: true });
+  await upload.waitFor();
+  const place = await upload.boundingBox();
+  await frame.getByRole('button', { name: 'Use a sample picture' }).click();
+  const shown = frame.getByRole('img', { name: 'The picture that will be uploaded' });
+  await until('the picture is drawn', () => shown.evaluate((it) => it.decode().then(() => it.clientHeight > 0)));
+  assert.deepEqual(await upload.boundingBox(), place);
   await finish(page);
 });
 

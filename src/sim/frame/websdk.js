@@ -2,6 +2,13 @@
 // that opened the frame; what the flow does is asked of this origin, with the page's token.
 'use strict';
 (() => {
+  const POLL_MS = 700;
+  // How often the frame looks whether a button has been released.
+  const RELEASE_MS = 50;
+  // How long the host may take to set the height that the frame asks for.
+  const ROOM_MAX_MS = 2000;
+  // What the frame asks for beyond the height of its content.
+  const MARGIN_PX = 16;
   const view = document.getElementById('view');
   // The page does not encode its `_`, so it is taken raw: a decoder would turn `+` into a space.
   const parameter = (name) => {
@@ -16,7 +23,10 @@
   let isInitialized = false;
   let lastStatus = '';
   let lastLevel = '';
+  // Changes when a poll that is still running must not draw any more.
   let following = 0;
+  // Whether the host sets the height that the frame asks for.
+  let isAdapted = window.parent !== window;
 
   const post = (method, payload) =>
     window.parent.postMessage({ method: 'idCheck.' + method, sessionId, ...payload }, '*');
@@ -81,6 +91,7 @@
   async function begin(message) {
     if (isInitialized || token !== null) return;
     token = message.accessToken;
+    isAdapted = message.options?.adaptIframeHeight !== false;
     theme(message.theme || parameter('theme'));
     await attempt(async () => {
       await call('open', {});
@@ -91,7 +102,9 @@
     });
   }
 
+  // An action ends the polling: an answer that was asked for earlier must not replace its outcome.
   async function attempt(work) {
+    following += 1;
     try {
       await work();
     } catch (problem) {
@@ -120,9 +133,47 @@
     following += 1;
     view.replaceChildren(...parts);
     // Focus follows the steps, but does not jump into the frame when it opens.
-    if (!isFirst) view.querySelector('h1')?.focus({ preventScroll: true });
+    const mayFocus = !isFirst;
     isFirst = false;
+    measure();
+    if (hasRoom()) return appear(mayFocus);
+    view.classList.add('unseen');
+    return void room().then(() => appear(mayFocus));
   }
+  function appear(mayFocus) {
+    view.classList.remove('unseen');
+    if (mayFocus) view.querySelector('h1')?.focus({ preventScroll: true });
+  }
+
+  // --- Height. The host sets it a moment after the frame has asked for it.
+
+  // In a window that is still too small, the browser scrolls to reach a button, and scrolls back when
+  // the window grows. A button that is pressed in between moves away before it is released, and the
+  // click is lost. So a step stays hidden until the window is tall enough for it.
+  let height = 0;
+  function measure() {
+    const now = Math.ceil(document.getElementById('frame').getBoundingClientRect().height);
+    if (now === height) return;
+    height = now;
+    post('onResize', { height: height + MARGIN_PX });
+  }
+  const hasRoom = () => !isAdapted || window.innerHeight >= height;
+  function room() {
+    return new Promise((resolve) => {
+      const done = () => {
+        window.removeEventListener('resize', grown);
+        clearTimeout(late);
+        resolve();
+      };
+      const grown = () => { if (hasRoom()) done(); };
+      // Some hosts fix the height. Such a host keeps the customer waiting once, not at every step.
+      const late = setTimeout(() => { isAdapted = false; done(); }, ROOM_MAX_MS);
+      window.addEventListener('resize', grown);
+    });
+  }
+
+  // --- Controls.
+
   function form(parts, label, work) {
     const it = element('form', {}, ...parts, element('button', { type: 'submit', textContent: label }));
     it.addEventListener('submit', (event) => {
@@ -191,7 +242,8 @@
   }
 
   function picture(set, kind, of) {
-    const chosen = element('div', {});
+    // It has its size before there is a picture: the buttons below must not move when one is chosen.
+    const chosen = element('div', { className: 'chosen' });
     const go = button('Upload', () => attempt(() => upload(set, kind, of)));
     go.disabled = true;
     const have = (source) => {
@@ -281,25 +333,51 @@
     // A workflow's next level, or a reset: there is something to hand in again.
     if (state.mayHandIn && state.reviewStatus !== 'completed') return start();
     render();
-    const turn = following;
+    let turn = following;
     for (;;) {
-      await pause(700);
+      await pause(POLL_MS);
       if (turn !== following) return;
-      await call('open', {});
+      let trouble = null;
+      try {
+        await call('open', {});
+      } catch (problem) {
+        trouble = problem;
+      }
       if (turn !== following) return;
-      if (tell()) return follow();
+      if (trouble === null && !tell()) continue;
+      await released();
+      if (turn !== following) return;
+      if (trouble !== null) throw trouble;
+      if (state.mayHandIn && state.reviewStatus !== 'completed') return start();
+      render();
+      turn = following;
     }
   }
+
+  // A browser reports no click on a button that was replaced between press and release, so nothing is
+  // replaced until the button is released. Pressed by the space bar it is `:active` as well.
+  async function released() {
+    while (view.querySelector('button:active')) await pause(RELEASE_MS);
+  }
+
+  // What is shown while the review runs. Its buttons mean the same whatever the status, so only the
+  // texts change: a press, and the focus of a keyboard, stay where they are.
+  let review = null;
 
   function render() {
     const { reviewStatus, reviewResult } = state;
     if (reviewStatus === 'completed' && reviewResult) return result(reviewResult);
     const isHeld = reviewStatus === 'onHold';
-    show([
-      heading(isHeld ? 'A little more patience' : 'Your data is being checked'),
-      words(isHeld ? 'Somebody is looking at it.' : 'This usually takes a minute. You may close the page.'),
-      reviewer(),
-    ]);
+    const title = isHeld ? 'A little more patience' : 'Your data is being checked';
+    const text = isHeld ? 'Somebody is looking at it.' : 'This usually takes a minute. You may close the page.';
+    if (review?.title.isConnected) {
+      review.title.textContent = title;
+      review.text.textContent = text;
+      return undefined;
+    }
+    review = { title: heading(title), text: words(text, 'progress') };
+    review.text.setAttribute('role', 'status');
+    return show([review.title, review.text, reviewer()]);
   }
 
   function reviewer() {
@@ -340,13 +418,7 @@
     return canvas.toDataURL();
   }
 
-  let height = 0;
-  new ResizeObserver(() => {
-    const now = Math.ceil(document.getElementById('frame').getBoundingClientRect().height) + 16;
-    if (now === height) return;
-    height = now;
-    post('onResize', { height });
-  }).observe(document.getElementById('frame'));
+  new ResizeObserver(measure).observe(document.getElementById('frame'));
 
   if (window.parent === window) {
     show([heading('Verification'), words('This page belongs into a frame of the WebSDK.')]);
