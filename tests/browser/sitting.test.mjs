@@ -244,6 +244,62 @@ test('a page that cannot wait for its status asks every 15 seconds, not every se
   await finish(page);
 });
 
+test('a link on the page works even if the status changes while it is pressed', async () => {
+  const { customer, page } = await signed();
+  await start(page);
+  await handInPerson(frameOf(page));
+  await page.getByText('Everything is handed in and being checked.').waitFor();
+  await page.reload();
+  await page.getByRole('heading', { name: 'Being checked' }).waitFor();
+
+  await page.getByRole('link', { name: 'See the receipt' }).hover();
+  await page.mouse.down();
+  const told = page.waitForResponse(async (it) => it.url().includes('/status?') && (await it.json()).stage === 'done');
+  await demo.play(customer.id, 'approve');
+  await (await told).finished();
+  // By the time this answer is here, the page has acted on the earlier one.
+  await page.evaluate(() => fetch(window.location.href).then((it) => it.text()));
+  await page.mouse.up();
+
+  await page.getByRole('heading', { name: 'Receipt of your signature' }).waitFor();
+  await finish(page);
+});
+
+test('a link on the page works even if the status changes while it loads', async () => {
+  const { customer, page } = await signed();
+  await start(page);
+  await handInPerson(frameOf(page));
+  await page.getByText('Everything is handed in and being checked.').waitFor();
+  await page.reload();
+  await page.getByRole('heading', { name: 'Being checked' }).waitFor();
+  const told = page.waitForResponse('**/status?*');
+  await page.route('**/receipt', async (route) => {
+    await demo.play(customer.id, 'approve');
+    await told;
+    await route.continue();
+  });
+
+  await page.getByRole('link', { name: 'See the receipt' }).click();
+
+  await page.getByRole('heading', { name: 'Receipt of your signature' }).waitFor();
+  await finish(page);
+});
+
+test('a new text above the frame does not move the frame', async () => {
+  const { customer, page } = await signed();
+  await start(page);
+  await frameOf(page).getByRole('heading', { name: 'Choose a document' }).waitFor();
+  await page.getByText('The check is open below.').waitFor();
+  const { y } = await page.locator('#frame').boundingBox();
+  await handInPerson(frameOf(page));
+  await page.getByText('Everything is handed in and being checked.').waitFor();
+  assert.equal((await page.locator('#frame').boundingBox()).y, y);
+  await demo.play(customer.id, 'hold');
+  await page.getByText('A person is looking at your case.').waitFor();
+  assert.equal((await page.locator('#frame').boundingBox()).y, y);
+  await finish(page);
+});
+
 test('a token that expires in the middle is replaced by the link', async () => {
   const { customer, page } = await signed();
   await start(page);

@@ -7,6 +7,10 @@
   const PAUSE_LONG_MS = 15000;
   // How long the frame may take to say its first word until another try is offered. It may still come.
   const SILENCE_MAX_MS = 20000;
+  // How often the page looks whether a button or link has been released.
+  const RELEASE_MS = 50;
+  // How long a link that the customer followed may take to load before the page moves on by itself.
+  const DEPARTURE_MAX_MS = 15000;
 
   const print = document.querySelector('[data-print]');
   if (print) {
@@ -28,12 +32,31 @@
   let isOpen = false;
   // From the frame's first word on.
   let isReady = false;
+  // From the click on a link on.
+  let isDeparting = false;
   let sdk;
   let silence;
   dark.addEventListener('change', () => sdk?.setTheme?.(dark.matches ? 'dark' : 'light'));
 
   const say = (text) => { if (live.textContent !== text) live.textContent = text; };
-  const leave = () => window.location.replace(told.page);
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  // A browser reports no click on what was hidden or replaced between press and release.
+  async function released() {
+    while (sitting.querySelector('a:active, button:active')) await pause(RELEASE_MS);
+  }
+
+  document.addEventListener('click', (event) => {
+    const isElsewhere = event.ctrlKey || event.metaKey || event.shiftKey;
+    if (event.target.closest('a') && !isElsewhere) isDeparting = true;
+  });
+
+  // Moving on at once would also cancel a link that the customer has just followed.
+  async function leave() {
+    await released();
+    if (isDeparting) await pause(DEPARTURE_MAX_MS);
+    window.location.replace(told.page);
+  }
 
   async function freshToken() {
     const answer = await fetch(told.token, { method: 'POST', cache: 'no-store' });
@@ -73,11 +96,12 @@
     frame.querySelector('iframe')?.setAttribute('title', told.frame);
   }
 
-  function ready() {
+  async function ready() {
     clearTimeout(silence);
     isReady = true;
-    document.getElementById('before').hidden = true;
     say(told.opened);
+    await released();
+    document.getElementById('before').hidden = true;
     frame.focus();
   }
 
@@ -97,7 +121,8 @@
   }
 
   async function open() {
-    if (start.getAttribute('aria-disabled') === 'true') return;
+    // A frame that opened during the press stays open.
+    if (isReady || start.getAttribute('aria-disabled') === 'true') return;
     start.setAttribute('aria-disabled', 'true');
     close();
     say(told.opening);
@@ -114,8 +139,6 @@
       offer(told.trouble);
     }
   }
-
-  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
   // The server answers as soon as the stage is another one; a proxy may cut a long answer short. An
   // unchanged answer at once means that nobody can wait there: asked again at once, the pages would
