@@ -6,11 +6,13 @@
 --
 -- Every *_at_ms is an instant in milliseconds since 1970-01-01T00:00:00Z.
 -- "happened" is when something took place; "known" is when its commit made it ours.
+-- An actor is an organization's id, or 'operator:' and who it was by the machine's own word, as in
+-- 'operator:ada', 'operator:ada (as root)' or 'operator:uid:1001' (docs/operations.md).
 -- No secret, share token or access token is ever stored: of API keys, share tokens and
 -- hand-off links only SHA-256.
 
 PRAGMA application_id = 1129531214;   -- 0x4353474E, "CSGN": `file` and we know our own
-PRAGMA user_version = 1;              -- version of this schema; a newer file is refused
+PRAGMA user_version = 2;              -- version of this schema; a newer file is refused
 
 -- One row: what this file is. Test and live never share a file.
 CREATE TABLE register (
@@ -98,6 +100,8 @@ CREATE TABLE import_attempt (
   PRIMARY KEY (share_token_sha256, organization_id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX import_attempt_open ON import_attempt (organization_id) WHERE ended_at_ms IS NULL;
+
 -- RECORD. What Sumsub sent us, byte for byte, if its digest was right. A second delivery of the same
 -- bytes adds nothing. Only the body goes, by age: what it said and did is in the tables after this one.
 CREATE TABLE delivery (
@@ -123,6 +127,12 @@ CREATE TABLE delivery_outcome (
     'not_current_applicant',                  -- recorded; another applicant decides
     'informational',                          -- a known type that carries no verdict
     'no_verdict',                             -- a reviewed type without a readable verdict
+    -- Approvals that do not count; no fact is recorded.
+    'other_level',                            -- at a level that is not accepted for the organization's type
+    'other_applicant_type',                   -- of a person for a BUSINESS, or the other way round
+    'unreadable_guard',                       -- something that guards it cannot be read
+    'workflow_step',                          -- of a step, and the workflow decides
+    'awaiting_provider',                      -- waits until Sumsub has been asked: our clock may be wrong
     'unknown_type', 'unknown_applicant', 'member_of_company',
     'other_environment', 'test_event', 'unreadable')),
   organization_id  TEXT    REFERENCES organization (organization_id),
@@ -137,10 +147,11 @@ CREATE TABLE verification_event (
   event            TEXT    NOT NULL CHECK (event IN (
     'session_started', 'import_accepted',
     'provider_pending', 'provider_awaiting_user', 'provider_approved', 'provider_rejected',
-    'provider_retry', 'provider_on_hold', 'provider_reset',
-    'operator_hold', 'operator_approve', 'operator_reject', 'operator_resubmit', 'operator_reopen')),
-  happened_at_ms   INTEGER NOT NULL,
-  known_at_ms      INTEGER NOT NULL,
+    'provider_retry', 'provider_on_hold', 'provider_reset', 'provider_step_failed',
+    'operator_hold', 'operator_approve', 'operator_reject', 'operator_resubmit', 'operator_reopen',
+    'clock_corrected')),
+  happened_at_ms   INTEGER NOT NULL,          -- Sumsub's own instant; of ours, the corrected clock's
+  known_at_ms      INTEGER NOT NULL,          -- never before another fact's of this register
   applicant_id     TEXT,
   begun_at_ms      INTEGER,                   -- session, import: when we began to ask Sumsub
   valid_days       INTEGER NOT NULL DEFAULT 0 CHECK (valid_days >= 0),  -- approvals: 0 = for ever
@@ -148,7 +159,16 @@ CREATE TABLE verification_event (
   actor            TEXT,                      -- the cause, if a person did it: 'operator:<login>'
   reason           TEXT,                      -- the operator's words
   request_id       TEXT,                      -- the cause, if a request did it
-  asked_at_ms      INTEGER                    -- the cause, if we asked Sumsub and no webhook had said it
+  asked_at_ms      INTEGER,                   -- the cause, if we asked Sumsub and no webhook had said it
+  level            TEXT,                      -- verdicts: Sumsub's levelName; sessions, imports: the one asked for
+  basis            INTEGER,                   -- operators: the newest fact that its maker was shown; 0 = none
+  -- While Sumsub's time is unknown, a fact that our clock dates bears the machine's uptime, so that it
+  -- can be moved to its true place once it is known: by clock_corrected, which bears booted_at_ms.
+  boot_id          TEXT,                      -- which run of the machine
+  uptime_ms        INTEGER,                   -- when, in that run
+  booted_at_ms     INTEGER,                   -- clock_corrected: when that run began
+  CHECK ((event = 'clock_corrected') = (booted_at_ms IS NOT NULL)),
+  CHECK (boot_id IS NOT NULL OR (uptime_ms IS NULL AND booted_at_ms IS NULL))
 ) STRICT;
 
 CREATE INDEX verification_event_by_organization ON verification_event (organization_id, sequence);
@@ -156,6 +176,40 @@ CREATE UNIQUE INDEX verification_event_by_delivery ON verification_event (delive
   WHERE delivery_id IS NOT NULL;
 CREATE INDEX verification_event_by_asking ON verification_event (asked_at_ms)
   WHERE asked_at_ms IS NOT NULL;
+CREATE INDEX verification_event_unsure ON verification_event (boot_id, sequence)
+  WHERE uptime_ms IS NOT NULL;
+
+-- DERIVED: an approval of Sumsub's that does not count, while nothing newer has been recorded of the
+-- verification by Sumsub or an operator: somebody has to look at it. Of several the newest. What it was
+-- is kept in delivery_outcome; one that was found by asking is told in the log.
+CREATE TABLE ignored_approval (
+  organization_id  TEXT    PRIMARY KEY REFERENCES organization (organization_id),
+  outcome          TEXT    NOT NULL CHECK (outcome IN (
+    'other_level', 'other_applicant_type', 'unreadable_guard', 'workflow_step')),
+  applicant_id     TEXT    NOT NULL,
+  level            TEXT,                      -- as Sumsub named it; NULL: not, or unreadably
+  applicant_type   TEXT,                      -- as Sumsub named it: 'company', 'individual'; NULL as above
+  happened_at_ms   INTEGER NOT NULL,
+  known_at_ms      INTEGER NOT NULL,
+  delivery_id      INTEGER REFERENCES delivery (delivery_id)  -- NULL: Sumsub was asked
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX ignored_approval_by_age ON ignored_approval (known_at_ms, organization_id);
+
+-- Approvals that wait until Sumsub has been asked. A row goes when its delivery is read again.
+CREATE TABLE awaiting_provider (
+  delivery_id      INTEGER PRIMARY KEY REFERENCES delivery (delivery_id)
+) STRICT;
+
+-- One row, once a server has measured it: how far Sumsub's clock is from this machine's. A hint for
+-- commands beside the running server, and nothing after a restart.
+CREATE TABLE clock (
+  only_row        INTEGER PRIMARY KEY CHECK (only_row = 1),
+  boot_id         TEXT    NOT NULL,           -- in which run of the machine
+  offset_ms       INTEGER NOT NULL,           -- Sumsub's clock minus the machine's
+  base_ms         INTEGER NOT NULL,           -- the machine's clock minus its uptime, when it was measured
+  measured_at_ms  INTEGER NOT NULL            -- when, by the machine's clock
+) STRICT;
 
 -- DERIVED: the fold of verification_event. Exactly one row per organization.
 CREATE TABLE verification (
@@ -375,6 +429,8 @@ CREATE TRIGGER delivery_is_a_record BEFORE UPDATE ON delivery
     OR NEW.headers <> OLD.headers OR NEW.event_type IS NOT OLD.event_type
     OR NEW.applicant_id IS NOT OLD.applicant_id OR NEW.received_at_ms <> OLD.received_at_ms
   BEGIN SELECT RAISE(ABORT, 'delivery rows are facts'); END;
+CREATE TRIGGER delivery_is_kept BEFORE DELETE ON delivery
+  BEGIN SELECT RAISE(ABORT, 'delivery rows are facts'); END;
 CREATE TRIGGER delivery_outcome_is_a_record BEFORE UPDATE ON delivery_outcome
   BEGIN SELECT RAISE(ABORT, 'delivery_outcome rows are facts'); END;
 CREATE TRIGGER delivery_outcome_is_kept BEFORE DELETE ON delivery_outcome
@@ -399,4 +455,31 @@ CREATE TRIGGER outgoing_message_is_a_record BEFORE UPDATE ON outgoing_message
     OR NEW.authorization_sequence IS NOT OLD.authorization_sequence OR NEW.known_at_ms <> OLD.known_at_ms
   BEGIN SELECT RAISE(ABORT, 'outgoing_message rows are facts'); END;
 CREATE TRIGGER outgoing_attempt_is_a_record BEFORE UPDATE ON outgoing_attempt
+  BEGIN SELECT RAISE(ABORT, 'outgoing_attempt rows are facts'); END;
+
+-- `INSERT OR REPLACE` deletes what is in its way without asking the triggers above.
+CREATE TRIGGER delivery_is_not_replaced BEFORE INSERT ON delivery
+  WHEN EXISTS (SELECT 1 FROM delivery
+               WHERE delivery_id = NEW.delivery_id OR body_sha256 = NEW.body_sha256)
+  BEGIN SELECT RAISE(ABORT, 'delivery rows are facts'); END;
+CREATE TRIGGER delivery_outcome_is_not_replaced BEFORE INSERT ON delivery_outcome
+  WHEN EXISTS (SELECT 1 FROM delivery_outcome
+               WHERE delivery_id = NEW.delivery_id AND outcome_no = NEW.outcome_no)
+  BEGIN SELECT RAISE(ABORT, 'delivery_outcome rows are facts'); END;
+CREATE TRIGGER verification_event_is_not_replaced BEFORE INSERT ON verification_event
+  WHEN EXISTS (SELECT 1 FROM verification_event
+               WHERE sequence = NEW.sequence OR delivery_id = NEW.delivery_id)
+  BEGIN SELECT RAISE(ABORT, 'verification_event rows are facts'); END;
+CREATE TRIGGER authorization_event_is_not_replaced BEFORE INSERT ON authorization_event
+  WHEN EXISTS (SELECT 1 FROM authorization_event WHERE sequence = NEW.sequence)
+  BEGIN SELECT RAISE(ABORT, 'authorization_event rows are facts'); END;
+CREATE TRIGGER signature_evidence_is_not_replaced BEFORE INSERT ON signature_evidence
+  WHEN EXISTS (SELECT 1 FROM signature_evidence WHERE sequence = NEW.sequence)
+  BEGIN SELECT RAISE(ABORT, 'signature_evidence rows are facts'); END;
+CREATE TRIGGER outgoing_message_is_not_replaced BEFORE INSERT ON outgoing_message
+  WHEN EXISTS (SELECT 1 FROM outgoing_message
+               WHERE message_no = NEW.message_no OR message_id = NEW.message_id)
+  BEGIN SELECT RAISE(ABORT, 'outgoing_message rows are facts'); END;
+CREATE TRIGGER outgoing_attempt_is_not_replaced BEFORE INSERT ON outgoing_attempt
+  WHEN EXISTS (SELECT 1 FROM outgoing_attempt WHERE attempt_no = NEW.attempt_no)
   BEGIN SELECT RAISE(ABORT, 'outgoing_attempt rows are facts'); END;

@@ -25,7 +25,9 @@ use countersign::console::view::render;
 use countersign::console::worker::Worker;
 use countersign::domain::environment::Environment;
 use countersign::domain::outgoing::Schedule;
+use countersign::domain::timekeeper::Timekeeper;
 use countersign::domain::timestamp::{Clock, Timestamp};
+use countersign::domain::verdict::{Acceptance, DecidedBy};
 use countersign::outbox::{Outbox, WebhookKey};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client, ImportMode};
@@ -98,6 +100,8 @@ fn populate(path: &Path, count: i64) {
 
 fn appliance(path: &Path) -> Arc<Appliance> {
     let clock: Clock = Arc::new(|| Timestamp::from_ms(NOW_MS));
+    let timekeeper =
+        Timekeeper::new(Arc::clone(&clock), Arc::new(|| 0), "the-only-boot".to_owned());
     let store = Store::open(path, Environment::Test, Opening::CreateIfMissing, clock()).unwrap();
     let account = Account {
         base_url: "http://127.0.0.1:9".to_owned(),
@@ -109,11 +113,17 @@ fn appliance(path: &Path) -> Arc<Appliance> {
     };
     Arc::new(Appliance {
         store,
-        sumsub: Client::new(account, Arc::clone(&clock), Arc::new(|_: Duration| {})),
-        clock,
+        sumsub: Client::new(account, Arc::clone(&timekeeper), Arc::new(|_: Duration| {})),
+        clock: timekeeper.clock(),
+        timekeeper,
         rules: Rules {
             environment: Environment::Test,
             import_mode: ImportMode::Reuse,
+            acceptance: Acceptance {
+                levels_business: Vec::new(),
+                levels_individual: Vec::new(),
+                decided_by: DecidedBy::Level,
+            },
             valid_days_business: 365,
             valid_days_individual: 365,
             webhook_secret: String::new(),
@@ -216,6 +226,7 @@ fn measure(path: &Path, count: i64) {
             access: Access::Locked,
             theme: Theme::Colour,
             configuration: Vec::new(),
+            acceptance: appliance.rules.acceptance.clone(),
             no_provider: None,
             twin_flags: String::new(),
         }),

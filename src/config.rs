@@ -26,8 +26,8 @@ use setting::{
     DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, LETTER, LISTEN, LOG, METRICS_LISTEN,
     OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER, RECONCILE_EVERY, REQUESTS_BURST,
     REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
-    SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES,
-    VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE,
+    SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET,
+    TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE,
     WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
@@ -134,6 +134,15 @@ pub enum ImportProduct {
     Copy,
 }
 
+/// Which of Sumsub's words decides a verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SumsubVerdict {
+    /// The review at a level.
+    Level,
+    /// The end of a workflow.
+    Workflow,
+}
+
 /// Everything that the operator configured.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -147,6 +156,8 @@ pub struct Config {
     pub session_ttl_s: u32,
     /// Which of Sumsub's products an import uses.
     pub import_product: ImportProduct,
+    /// Which of Sumsub's words decides.
+    pub verdict: SumsubVerdict,
     /// Days that a BUSINESS's approval counts; 0 = for ever.
     pub valid_days_business: u32,
     /// Days that an INDIVIDUAL's approval counts; 0 = for ever.
@@ -207,10 +218,10 @@ pub struct Provider {
     pub secret_key: Secret,
     /// The webhook's secret.
     pub webhook_secret: Secret,
-    /// The level for BUSINESS.
-    pub level_business: String,
-    /// The level for INDIVIDUAL.
-    pub level_individual: String,
+    /// The levels for BUSINESS: the first is asked for, all are accepted. There is one at least.
+    pub levels_business: Vec<String>,
+    /// The levels for INDIVIDUAL, likewise.
+    pub levels_individual: Vec<String>,
 }
 
 /// Why a configuration is refused. Only the operator can mend it.
@@ -285,6 +296,11 @@ impl Config {
             .map(|setting| find(setting, flags, variables))
             .collect::<Result<Vec<_>, _>>()?;
         let found = Found(&in_force);
+        for setting in [&SUMSUB_LEVEL_BUSINESS, &SUMSUB_LEVEL_INDIVIDUAL] {
+            if found.value(setting).is_some() {
+                found.parse(setting, value::levels)?;
+            }
+        }
         Ok(Self {
             world: found.parse(&ENVIRONMENT, |it| {
                 word(it, [("test", World::Test), ("live", World::Live)])
@@ -294,6 +310,9 @@ impl Config {
             session_ttl_s: found.parse(&SESSION_TTL, |it| value::within(it, 60..=86_400))?,
             import_product: found.parse(&IMPORT_MODE, |it| {
                 word(it, [("reuse", ImportProduct::Reuse), ("copy", ImportProduct::Copy)])
+            })?,
+            verdict: found.parse(&SUMSUB_VERDICT, |it| {
+                word(it, [("level", SumsubVerdict::Level), ("workflow", SumsubVerdict::Workflow)])
             })?,
             valid_days_business: found
                 .parse(&VALID_DAYS_BUSINESS, |it| value::within(it, 0..=36_500))?,
@@ -342,6 +361,22 @@ impl Config {
         })
     }
 
+    /// The levels that verify a BUSINESS; none if the setting is not set.
+    pub fn levels_business(&self) -> Vec<String> {
+        self.levels_of(&SUMSUB_LEVEL_BUSINESS)
+    }
+
+    /// The levels that verify an INDIVIDUAL; none if the setting is not set.
+    pub fn levels_individual(&self) -> Vec<String> {
+        self.levels_of(&SUMSUB_LEVEL_INDIVIDUAL)
+    }
+
+    fn levels_of(&self, setting: &Setting) -> Vec<String> {
+        let found = self.in_force.iter().find(|it| it.setting == setting);
+        let text = found.and_then(|it| it.value.as_ref()).map_or("", Secret::expose);
+        value::levels(text).unwrap_or_default()
+    }
+
     /// What it takes to talk with Sumsub; all that is missing is named at once.
     pub fn provider(&self) -> Result<Provider, ConfigError> {
         let found = Found(&self.in_force);
@@ -379,8 +414,8 @@ impl Config {
             app_token,
             secret_key: secret(&SUMSUB_SECRET_KEY),
             webhook_secret: secret(&SUMSUB_WEBHOOK_SECRET),
-            level_business: secret(&SUMSUB_LEVEL_BUSINESS).0,
-            level_individual: secret(&SUMSUB_LEVEL_INDIVIDUAL).0,
+            levels_business: self.levels_business(),
+            levels_individual: self.levels_individual(),
         })
     }
 }

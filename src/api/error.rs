@@ -175,7 +175,11 @@ fn of_failure(failure: &Failure) -> (u16, &'static str, String) {
             "authorization_exists",
             "A live Letter of Authorization between these two organizations exists already.",
         ),
-        Failure::VerificationRejected | Failure::DecisionRefused { .. } => (
+        Failure::VerificationRejected
+        | Failure::DecisionRefused { .. }
+        | Failure::Overtaken { .. }
+        | Failure::Overrules(_)
+        | Failure::ClockBehind { .. } => (
             409,
             "verification_rejected",
             "This organization's verification was rejected. It cannot be submitted again unless an \

@@ -80,6 +80,7 @@ struct ConditionBody {
     value: Option<&'static str>,
     since: Option<String>,
     fact: Option<FactBody>,
+    note: Option<String>,
     withheld: Option<&'static str>,
 }
 
@@ -132,6 +133,7 @@ fn condition(it: &Condition) -> ConditionBody {
         value: Some(it.value),
         since: it.since.map(|it| it.to_string()),
         fact: it.fact.as_ref().map(fact),
+        note: it.note.clone(),
         withheld: None,
     }
 }
@@ -143,6 +145,7 @@ fn withheld(it: &Condition) -> ConditionBody {
         value: None,
         since: None,
         fact: None,
+        note: None,
         withheld: Some(
             "The customer's verification is withheld while no Letter of Authorization between the \
              two is PENDING or ACTIVE.",

@@ -21,8 +21,10 @@ pub(super) fn ready(appliance: &Appliance) -> Response {
         "database": if is_ready { "writable" } else { "not writable" },
         "provider": {
             "lastContactAt": appliance.sumsub.last_contact().map(|it| it.to_string()),
-            "clockOffsetMs": appliance.sumsub.clock_offset_ms(),
+            "clockOffsetMs": appliance.timekeeper.measured().map(|it| it.offset_ms),
         },
+        // It stays ready: a 503 would take the polls away, which go on being right.
+        "clock": appliance.timekeeper.standing().as_str(),
         "webhooks": {"refusedDigests": appliance.refused_digests.load(Ordering::Relaxed)},
     }));
     if !is_ready {

@@ -8,6 +8,7 @@ use super::{Call, json, query};
 use crate::domain::authorization::Purpose;
 use crate::http::Response;
 use crate::usecase::history::{Change, status_changes};
+use crate::usecase::in_words;
 
 /// What a cursor begins with; the rest is the number of the change, counted from the oldest.
 const CURSOR_PREFIX: &str = "evt_";
@@ -42,6 +43,7 @@ pub struct EventBody {
     previous_status: &'static str,
     source: &'static str,
     cause: &'static str,
+    note: Option<String>,
     at: String,
 }
 
@@ -54,6 +56,7 @@ impl EventBody {
             previous_status: change.from.as_str(),
             source: change.source.as_str(),
             cause: change.cause,
+            note: change.overrule.map(in_words),
             at: change.at.to_string(),
         }
     }

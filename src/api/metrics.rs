@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::domain::timekeeper::ClockStanding;
 use crate::http::{Request, Response};
 use crate::store::Figures;
 use crate::usecase::{Appliance, Failure};
@@ -114,6 +115,16 @@ fn register_figures(registry: &mut Registry, figures: &Figures) {
         ),
         ("outbox_depth", "Outgoing deliveries that wait for an attempt", figures.outbox_depth),
         ("outbox_oldest_seconds", "Age of the oldest of them", figures.outbox_oldest_s),
+        (
+            "ignored_approvals",
+            "Approvals by Sumsub that do not count and wait for an operator",
+            figures.ignored_approvals,
+        ),
+        (
+            "awaiting_approvals",
+            "Approvals by Sumsub that wait until it has been asked, because a clock is wrong",
+            figures.awaiting_approvals,
+        ),
         ("drift", "Webhooks of Sumsub that were missed, and found by asking it", figures.drift),
         (
             "reconciler_pass_age_seconds",
@@ -138,9 +149,13 @@ fn register_process(registry: &mut Registry, appliance: &Appliance) {
     ] {
         set(registry, name, help, i64::try_from(value).unwrap_or(i64::MAX));
     }
-    let offset_ms = appliance.sumsub.clock_offset_ms().unwrap_or(0);
+    let offset_ms = appliance.timekeeper.measured().map_or(0, |it| it.offset_ms);
     let help = "Sumsub's clock minus this machine's; 0 also before its first answer";
     set(registry, "provider_clock_offset_milliseconds", help, offset_ms);
+    let is_behind = matches!(appliance.timekeeper.standing(), ClockStanding::Behind { .. });
+    let help =
+        "1 while this machine's clock is behind the register's newest fact, and approvals wait";
+    set(registry, "clock_behind_register", help, i64::from(is_behind));
     let refused = appliance.refused_digests.load(Ordering::Relaxed);
     let refused = i64::try_from(refused).unwrap_or(i64::MAX);
     set(registry, "refused_digests", "Webhooks refused for their digest", refused);

@@ -121,7 +121,7 @@ impl Api {
     /// Answers a request.
     pub fn handle(&self, request: &Request) -> Response {
         let begun = monotonic_now();
-        let now = (self.appliance.clock)();
+        let now = self.appliance.timekeeper.decision_instant();
         let call = Call {
             api: self,
             appliance: &self.appliance,
@@ -356,7 +356,7 @@ impl Call<'_> {
             Ok(caller) => self.admitted(caller),
             Err(Failure::InvalidApiKey) => Err(self.wrong_key(Failure::InvalidApiKey.into())),
             Err(Failure::AuthorizationRequired(refusal)) => {
-                let decided_at = (self.appliance.clock)();
+                let decided_at = self.appliance.timekeeper.decision_instant();
                 let caller = authenticate(self.appliance, key, None, purpose, now)?;
                 let caller = self.admitted(caller)?.acting.caller().clone();
                 if let Some(subject) = on_behalf_of {
@@ -437,7 +437,7 @@ impl Call<'_> {
             caller: acting.caller().clone(),
             subject: acting.subject().clone(),
             purpose,
-            decided_at: (self.appliance.clock)(),
+            decided_at: self.appliance.timekeeper.decision_instant(),
         };
         self.noted.borrow_mut().attempt = Some(attempt);
     }

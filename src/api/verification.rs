@@ -39,7 +39,7 @@ pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
     loop {
         // Read after the watch began, so that no change falls between; and all of it, because the
         // key or the LOA may have been revoked meanwhile.
-        let now = (call.appliance.clock)();
+        let now = call.appliance.timekeeper.decision_instant();
         let (answer, expires_at) = poll_with_expiry(call, now)?;
         if !is_known(&answer, known) {
             return Ok(answer);
@@ -49,7 +49,7 @@ pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
             .and_then(|it| u64::try_from(it).ok())
             .map(Duration::from_millis);
         if watch.wait(until_expiry) == Woken::Over {
-            let last = poll(call, (call.appliance.clock)())?;
+            let last = poll(call, call.appliance.timekeeper.decision_instant())?;
             return Ok(if is_known(&last, known) { not_modified(last) } else { last });
         }
     }

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::Operator;
 use super::exit::{CliError, Exit};
 use super::output::Answer;
-use super::wiring::{build, real_clock};
+use super::wiring::{beside_a_server, build, real_timekeeper};
 use crate::config::{Config, Source};
 use crate::console::run::{Options, run as run_console};
 use crate::console::state::Access;
@@ -94,7 +94,8 @@ pub(super) fn run(
     };
     // Who only looks is to be told of a mistyped path, not given a new register.
     let opening = if arguments.read_only { Opening::MustExist } else { Opening::CreateIfMissing };
-    let appliance = build(&operator.config, provider.as_ref(), opening, real_clock())?;
+    let appliance = build(&operator.config, provider.as_ref(), opening, real_timekeeper())?;
+    beside_a_server(&operator.config, &appliance)?;
     appliance.store.unmap()?;
     run_console(&Arc::new(appliance), options)?;
     Ok(Answer::default())

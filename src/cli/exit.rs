@@ -125,6 +125,16 @@ impl From<Failure> for CliError {
                 (Exit::Refused, "`countersign verification reopen` lets the customer submit again")
             }
             Failure::DecisionRefused { .. } => (Exit::Refused, decisions(&failure)),
+            Failure::Overtaken { .. } => {
+                (Exit::Refused, "nothing was changed; `countersign verification show` shows it")
+            }
+            Failure::Overrules(_) => (
+                Exit::Refused,
+                "nothing was changed; --against-provider approves all the same, and every reader is told",
+            ),
+            Failure::ClockBehind { .. } => {
+                (Exit::Refused, "nothing was changed; set the clock, then decide again")
+            }
             Failure::ImportUnsupported => {
                 (Exit::Refused, "use `countersign verification start` for a BUSINESS")
             }

@@ -88,7 +88,9 @@ fn condition(it: &Condition, width: usize) -> String {
         .as_ref()
         .map(|it| format!("\n           {}, {}, {}", it.event(), it.id(), printable(&why(it))));
     let (name, value) = (it.name.as_str(), it.value);
-    format!("\n  {holds:<7}  {name:<width$}  {value}{since}{}", fact.unwrap_or_default())
+    let note = it.note.as_ref().map(|it| format!("\n           {}", printable(it)));
+    let below = fact.unwrap_or_default() + &note.unwrap_or_default();
+    format!("\n  {holds:<7}  {name:<width$}  {value}{since}{below}")
 }
 
 /// The cause of a fact. An operator may read another's words, which callers of the API may not.

@@ -165,6 +165,9 @@ fn difference(it: &Difference) -> Vec<String> {
         }
         Today::Outcome(outcome, _) => (outcome.as_str().to_owned(), "stays".to_owned()),
         Today::FactStays(event) => (format!("({})", event.as_str()), "fact stays".to_owned()),
+        Today::WouldNotCount(outcome) => {
+            (format!("({})", outcome.as_str()), "fact stays".to_owned())
+        }
     };
     vec![
         it.delivery_id.to_string(),
@@ -180,6 +183,7 @@ fn difference_json(it: &Difference) -> Value {
     let (outcome, status, event) = match it.now {
         Today::Outcome(outcome, status) => (Some(outcome.as_str()), status, None),
         Today::FactStays(event) => (None, None, Some(event.as_str())),
+        Today::WouldNotCount(outcome) => (None, None, Some(outcome.as_str())),
     };
     json!({
         "deliveryId": it.delivery_id,

@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit, at_sumsub};
-use super::output::{Answer, Format, table, tell};
+use super::output::{Answer, Format, printable, table, tell};
 use super::wiring::{Asks, appliance, pause};
 use super::{Operator, Shape};
 use crate::domain::organization::OrganizationId;
@@ -84,7 +84,8 @@ fn answer(format: Format, mode: Mode, report: &Report, total: i64) -> Answer {
         }
     };
     let did = match (mode, drift) {
-        (_, 0) => "nothing differs".to_owned(),
+        (_, 0) if report.findings.is_empty() => "nothing differs".to_owned(),
+        (_, 0) => "nothing was missed; what differs all the same is listed".to_owned(),
         (Mode::DryRun, count) => format!("{count} would change; nothing was changed"),
         (Mode::Apply, count) => format!("{count} missed webhooks were found and applied"),
     };
@@ -122,6 +123,18 @@ fn row(finding: &Finding) -> Vec<String> {
         FindingKind::Unknown => {
             vec![id, "-".to_owned(), "-".to_owned(), "unknown_applicant".to_owned(), "-".to_owned()]
         }
+        FindingKind::Ignored(outcome) => {
+            let level = finding.level.as_deref().unwrap_or("none");
+            let said = format!("{} (level {})", outcome.as_str(), printable(level));
+            vec![id, "-".to_owned(), "-".to_owned(), said, "-".to_owned()]
+        }
+        FindingKind::Overruled { verdict, status } => vec![
+            id,
+            status.as_str().to_owned(),
+            format!("{} (an operator's approval)", status.as_str()),
+            verdict.as_str().to_owned(),
+            "-".to_owned(),
+        ],
     }
 }
 
@@ -135,6 +148,15 @@ fn of(finding: &Finding) -> Value {
         FindingKind::Unknown => json!({
             "organizationId": id, "applicantId": applicant, "finding": "unknown_applicant",
             "happenedAt": null, "from": null, "to": null,
+        }),
+        FindingKind::Ignored(outcome) => json!({
+            "organizationId": id, "applicantId": applicant, "finding": outcome.as_str(),
+            "level": finding.level, "happenedAt": null, "from": null, "to": null,
+        }),
+        FindingKind::Overruled { verdict, status } => json!({
+            "organizationId": id, "applicantId": applicant, "finding": "overruled_by_operator",
+            "providerSays": verdict.as_str(), "happenedAt": null,
+            "from": status.as_str(), "to": status.as_str(),
         }),
     }
 }

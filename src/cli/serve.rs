@@ -27,6 +27,7 @@ use crate::usecase::deliver_events::Courier;
 use crate::usecase::reconciler::{LONGEST_WAIT_MS, Pulse, Reconciler};
 use crate::usecase::retention::{Retention, Sweeper};
 use crate::usecase::scheduled_backups::{BackupPlan, ScheduledBackups};
+use crate::usecase::timekeeping::Timekeeping;
 
 /// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
 const GRACE: Duration = Duration::from_secs(10);
@@ -71,6 +72,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     let sweeper = Sweeper::start(Arc::clone(&appliance), retention)?;
     let backups = scheduled_backups(config, &appliance)?;
     let watchdog = Watchdog::start(Arc::clone(&appliance))?;
+    let timekeeping = Timekeeping::start(Arc::clone(&appliance))?;
     let reconciler =
         pulse(config).map(|pulse| Reconciler::start(Arc::clone(&appliance), pulse)).transpose()?;
     let serving = format!(
@@ -94,6 +96,7 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     if let Some(reconciler) = reconciler {
         reconciler.stop();
     }
+    timekeeping.stop();
     drop(backups);
     if let Some(metrics) = metrics {
         metrics.stop(Duration::ZERO);
@@ -132,7 +135,8 @@ pub(super) fn listen(
     appliance: Arc<Appliance>,
 ) -> Result<(Server, Arc<Api>, Clock), CliError> {
     raise_descriptor_limit(limits.connections_max)?;
-    let clock = Arc::clone(&appliance.clock);
+    // Deadlines are spans: what Sumsub's clock says must not end them.
+    let clock = appliance.timekeeper.machine();
     let page_settings = PageSettings {
         trusted_proxies: settings.trusted_proxies.clone(),
         waits_max: settings.waits_max.div_ceil(BROWSERS_SHARE),

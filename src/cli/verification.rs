@@ -6,21 +6,21 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit};
-use super::output::{Answer, Format, List, fields, instant, table};
+use super::output::{Answer, Format, List, fields, instant, table, tell};
 use super::wiring::{Asks, appliance};
 use super::{Operator, Shape, shape_of};
 use crate::api::EventBody;
 use crate::domain::authorization::Acting;
-use crate::domain::fold::{Standing, Verification};
+use crate::domain::fold::{Fact, Standing, Verification};
 use crate::domain::organization::{Organization, OrganizationId};
 use crate::store::{Cause, Opening, RecordedFact};
-use crate::usecase::Failure;
-use crate::usecase::decide::{Decision, decide};
+use crate::usecase::decide::{Decision, Ground, Shown, decide, shown};
 use crate::usecase::history::{Change, status_changes};
 use crate::usecase::import_verification::{
     SHARE_TOKEN_CHARACTERS_MAX, ShareToken, import_verification,
 };
 use crate::usecase::start_session::start_session;
+use crate::usecase::{Failure, in_words};
 
 /// Why an operator started or imported, when they do not say.
 const REASON_DEFAULT: &str = "at the command line";
@@ -44,6 +44,19 @@ struct Reasoned {
     /// Why, 1 to 500 characters; kept for ever
     #[arg(long)]
     reason: String,
+    /// Decide on what had happened up to this fact, as `verification show` numbers them; without it,
+    /// on what this command finds and prints
+    #[arg(long, value_name = "N")]
+    seen: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+struct Approval {
+    #[command(flatten)]
+    reasoned: Reasoned,
+    /// Approve although Sumsub's newest verdict is against it; every reader is told
+    #[arg(long)]
+    against_provider: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -72,8 +85,12 @@ Example:
     /// Release a hold as APPROVED
     #[command(after_help = "\
 Example:
-  countersign verification approve org_... --reason 'false match, ticket 4711'")]
-    Approve(Reasoned),
+  countersign verification approve org_... --reason 'false match, ticket 4711'
+  countersign verification approve org_... --reason 'papers seen' --against-provider
+
+It is refused if something has happened that you were not shown, and, without
+--against-provider, if Sumsub's newest verdict is against it.")]
+    Approve(Approval),
     /// Release a hold as REJECTED
     #[command(after_help = "\
 Example:
@@ -121,14 +138,17 @@ pub(super) fn run(
     arguments: VerificationArguments,
 ) -> Result<Answer, CliError> {
     let format = arguments.shape.format();
-    let decided = |decision, it: &Reasoned| settle(operator, format, decision, it);
+    let decided = |decision, it: &Reasoned| settle(operator, format, decision, (it, false));
     match arguments.command {
         VerificationCommand::Show { org } => show(operator, format, &OrganizationId::new(org)),
         VerificationCommand::History { org } => {
             history(operator, format, &OrganizationId::new(org))
         }
         VerificationCommand::Hold(it) => decided(Decision::Hold, &it),
-        VerificationCommand::Approve(it) => decided(Decision::Approve, &it),
+        VerificationCommand::Approve(it) => {
+            let against = it.against_provider;
+            settle(operator, format, Decision::Approve, (&it.reasoned, against))
+        }
         VerificationCommand::Reject(it) => decided(Decision::Reject, &it),
         VerificationCommand::Resubmit(it) => decided(Decision::Resubmit, &it),
         VerificationCommand::Reopen(it) => decided(Decision::Reopen, &it),
@@ -191,9 +211,16 @@ fn people(
     }
     let rows: Vec<Vec<String>> = facts
         .iter()
-        .map(|it| vec![it.fact.known_at.to_string(), it.fact.event.as_str().to_owned(), cause(it)])
+        .map(|it| {
+            vec![
+                it.fact.sequence.to_string(),
+                it.fact.known_at.to_string(),
+                it.fact.event.as_str().to_owned(),
+                cause(it),
+            ]
+        })
         .collect();
-    format!("{head}\n{}", table(&["RECORDED", "EVENT", "CAUSE"], &rows))
+    format!("{head}\n{}", table(&["FACT", "RECORDED", "EVENT", "CAUSE"], &rows))
 }
 
 fn history(operator: &Operator, format: Format, id: &OrganizationId) -> Result<Answer, CliError> {
@@ -201,12 +228,13 @@ fn history(operator: &Operator, format: Format, id: &OrganizationId) -> Result<A
     let mut changes = status_changes(&appliance, id, (appliance.clock)())?;
     changes.reverse();
     let row = |it: &Change| {
-        [&it.at.to_string(), it.from.as_str(), it.to.as_str(), it.source.as_str(), it.cause]
+        let note = it.overrule.map_or_else(|| "-".to_owned(), in_words);
+        [&it.at.to_string(), it.from.as_str(), it.to.as_str(), it.source.as_str(), it.cause, &note]
             .map(str::to_owned)
             .to_vec()
     };
     let list = List {
-        head: &["AT", "FROM", "TO", "SOURCE", "EVENT"],
+        head: &["AT", "FROM", "TO", "SOURCE", "EVENT", "NOTE"],
         rows: changes.iter().map(row).collect(),
         json: changes.iter().map(|it| shape_of(&EventBody::of(it))).collect(),
         next: None,
@@ -235,6 +263,8 @@ fn fact_json(fact: &RecordedFact) -> Value {
         "knownAt": fact.fact.known_at.to_string(),
         "applicantId": fact.fact.applicant_id,
         "validDays": fact.fact.valid_days,
+        "level": fact.fact.level,
+        "basis": fact.fact.basis,
         "cause": match &fact.cause {
             Cause::Delivery(id) => json!({"delivery": id}),
             Cause::Operator { actor, reason } => json!({"actor": actor, "reason": reason}),
@@ -248,12 +278,38 @@ fn settle(
     operator: &Operator,
     format: Format,
     decision: Decision,
-    arguments: &Reasoned,
+    (arguments, against_provider): (&Reasoned, bool),
 ) -> Result<Answer, CliError> {
     let appliance = appliance(&operator.config, Opening::MustExist, Asks::Nobody)?;
     let id = OrganizationId::new(&arguments.org);
-    let standing = decide(&appliance, &id, decision, &operator.actor, &arguments.reason)?;
-    Ok(stands(format, &id, standing))
+    let seen = shown(&appliance, &id)?;
+    let basis = arguments.seen.unwrap_or_else(|| seen.basis());
+    let ground = Ground { basis, against_provider };
+    // Before anything is done: this is what it is done on.
+    tell(&decided_on(&seen));
+    let standing = decide(&appliance, &id, decision, ground, (&operator.actor, &arguments.reason))?;
+    let told = match (decision, seen.overrule) {
+        (Decision::Approve, Some(it)) => Some(format!("On record as: {}.", in_words(it))),
+        _ => None,
+    };
+    let answer = stands(format, &id, standing);
+    Ok(match told {
+        Some(told) => answer.telling(told),
+        None => answer,
+    })
+}
+
+/// What a decision was made on.
+fn decided_on(seen: &Shown) -> String {
+    let Standing { status, updated_at, .. } = seen.standing;
+    let newest = seen.newest.as_ref().map_or_else(
+        || "nothing was on record".to_owned(),
+        |it| {
+            let Fact { sequence, event, happened_at, .. } = &it.fact;
+            format!("the newest fact was {sequence}, {} of {happened_at}", event.as_str())
+        },
+    );
+    format!("It was {} since {updated_at}; {newest}.", status.as_str())
 }
 
 fn start(

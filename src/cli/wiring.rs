@@ -5,13 +5,15 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::exit::{CliError, Exit};
-use crate::config::{Config, ImportProduct, Provider, World};
+use crate::config::{Config, ImportProduct, Provider, SumsubVerdict, World};
 use crate::domain::environment::Environment;
 use crate::domain::letter::{LetterTemplate, STANDARD_LETTER};
 use crate::domain::outgoing::Schedule;
+use crate::domain::timekeeper::{Timekeeper, Uptime};
 use crate::domain::timestamp::{Clock, Timestamp};
+use crate::domain::verdict::{Acceptance, DecidedBy};
 use crate::outbox::{Outbox, WebhookKey};
-use crate::store::{Opening, Store};
+use crate::store::{Opening, ServingLock, Store};
 use crate::sumsub::{Account, Client, ImportMode};
 use crate::usecase::handoff_links::{Handoff, WebSdk};
 use crate::usecase::{Appliance, Permits, Rules};
@@ -34,6 +36,29 @@ pub(super) fn real_clock() -> Clock {
 fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The real time as Sumsub's answers correct it.
+pub(super) fn real_timekeeper() -> Arc<Timekeeper> {
+    let (clock, uptime, boot_id) = machine();
+    Timekeeper::new(clock, uptime, boot_id)
+}
+
+/// The machine's clock, its uptime, and the name of its present run.
+pub(super) fn machine() -> (Clock, Uptime, String) {
+    (real_clock(), Arc::new(uptime_ms), boot_id())
+}
+
+/// Suspended time included, so that it and the clock tell of the same spans.
+fn uptime_ms() -> i64 {
+    let it = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    it.tv_sec.saturating_mul(1000).saturating_add(it.tv_nsec / 1_000_000)
+}
+
+/// Linux's name for this run of the machine. Where it cannot be read, a run of this process is one.
+fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_or_else(|_unreadable| uuid::Uuid::new_v4().to_string(), |it| it.trim().to_owned())
 }
 
 /// The real wait.
@@ -60,7 +85,21 @@ pub(super) fn appliance(
         Asks::Sumsub => Some(config.provider()?),
         Asks::Nobody => None,
     };
-    build(config, provider.as_ref(), opening, real_clock())
+    let appliance = build(config, provider.as_ref(), opening, real_timekeeper())?;
+    if asks == Asks::Nobody {
+        beside_a_server(config, &appliance)?;
+    }
+    Ok(appliance)
+}
+
+/// Takes over what a server beside this command knows of the time.
+pub(super) fn beside_a_server(config: &Config, appliance: &Appliance) -> Result<(), CliError> {
+    if ServingLock::is_held(&config.database)
+        && let Some(measured) = appliance.store.read(|register| register.measured_clock())?
+    {
+        appliance.timekeeper.adopt(measured);
+    }
+    Ok(())
 }
 
 /// Opens the register and builds the client. Without a provider, whoever asks it all the same is
@@ -69,10 +108,12 @@ pub(super) fn build(
     config: &Config,
     provider: Option<&Provider>,
     opening: Opening,
-    clock: Clock,
+    timekeeper: Arc<Timekeeper>,
 ) -> Result<Appliance, CliError> {
     let environment = environment(config);
+    let clock = timekeeper.clock();
     let store = Store::open(&config.database, environment, opening, clock())?;
+    store.report_known(timekeeper.floor())?;
     let webhook_secret = provider.map_or("", |it| it.webhook_secret.expose()).to_owned();
     let account = provider.map_or_else(nowhere, |it| account_of(config, it));
     let handoff = match &config.public_url {
@@ -86,11 +127,13 @@ pub(super) fn build(
     );
     Ok(Appliance {
         store,
-        sumsub: Client::new(account, Arc::clone(&clock), Arc::new(pause)),
+        sumsub: Client::new(account, Arc::clone(&timekeeper), Arc::new(pause)),
         outbox,
         clock,
+        timekeeper,
         rules: Rules {
             environment,
+            acceptance: acceptance(config, provider),
             import_mode: match config.import_product {
                 ImportProduct::Reuse => ImportMode::Reuse,
                 ImportProduct::Copy => ImportMode::Copy,
@@ -124,7 +167,7 @@ fn handoff(config: &Config, public_url: &str, account: &Account) -> Result<Hando
 
 /// A client without a register, to ask about the account itself.
 pub(super) fn client(config: &Config, provider: &Provider) -> Client {
-    Client::new(account_of(config, provider), real_clock(), Arc::new(pause))
+    Client::new(account_of(config, provider), real_timekeeper(), Arc::new(pause))
 }
 
 fn account_of(config: &Config, provider: &Provider) -> Account {
@@ -132,9 +175,28 @@ fn account_of(config: &Config, provider: &Provider) -> Account {
         base_url: provider.url.clone(),
         app_token: provider.app_token.expose().to_owned(),
         secret_key: provider.secret_key.expose().to_owned(),
-        level_business: provider.level_business.clone(),
-        level_individual: provider.level_individual.clone(),
+        level_business: first(&provider.levels_business),
+        level_individual: first(&provider.levels_individual),
         session_ttl_s: config.session_ttl_s,
+    }
+}
+
+fn first(levels: &[String]) -> String {
+    levels.first().cloned().unwrap_or_default()
+}
+
+/// Whose verdict counts, by what is configured.
+pub(super) fn acceptance(config: &Config, provider: Option<&Provider>) -> Acceptance {
+    let of = |it: &Provider| (it.levels_business.clone(), it.levels_individual.clone());
+    let (levels_business, levels_individual) =
+        provider.map_or_else(|| (config.levels_business(), config.levels_individual()), of);
+    Acceptance {
+        levels_business,
+        levels_individual,
+        decided_by: match config.verdict {
+            SumsubVerdict::Level => DecidedBy::Level,
+            SumsubVerdict::Workflow => DecidedBy::Workflow,
+        },
     }
 }
 

@@ -75,11 +75,21 @@ pub(super) static SUMSUB_WEBHOOK_SECRET: Setting = Setting::secret(
     "The secret of Sumsub's webhook; not the app token's",
 );
 pub(super) static SUMSUB_LEVEL_BUSINESS: Setting =
-    Setting::open("sumsub-level-business", None, "The Sumsub level that verifies a BUSINESS")
-        .accepts("a level's name");
+    Setting::open("sumsub-level-business", None, "The Sumsub levels that verify a BUSINESS")
+        .accepts(
+            "a level's name, or several with commas: the first is asked for, all are accepted",
+        );
 pub(super) static SUMSUB_LEVEL_INDIVIDUAL: Setting =
-    Setting::open("sumsub-level-individual", None, "The Sumsub level that verifies an INDIVIDUAL")
-        .accepts("a level's name");
+    Setting::open("sumsub-level-individual", None, "The Sumsub levels that verify an INDIVIDUAL")
+        .accepts(
+            "a level's name, or several with commas: the first is asked for, all are accepted",
+        );
+pub(super) static SUMSUB_VERDICT: Setting = Setting::open(
+    "sumsub-verdict",
+    Some("level"),
+    "Which of Sumsub's words decides a verification",
+)
+.accepts("level (a level's review) or workflow (only the end of a workflow)");
 pub(super) static SESSION_TTL: Setting =
     Setting::open("session-ttl", Some("1800"), "How long a session's token lives, in seconds")
         .accepts("60 to 86400");
@@ -199,7 +209,7 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 33] = [
+pub static SETTINGS: [&Setting; 34] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -209,6 +219,7 @@ pub static SETTINGS: [&Setting; 33] = [
     &SUMSUB_WEBHOOK_SECRET,
     &SUMSUB_LEVEL_BUSINESS,
     &SUMSUB_LEVEL_INDIVIDUAL,
+    &SUMSUB_VERDICT,
     &SESSION_TTL,
     &IMPORT_MODE,
     &VALID_DAYS_BUSINESS,

@@ -15,6 +15,22 @@ pub(super) fn word<T>(text: &str, words: [(&str, T); 2]) -> Option<T> {
     words.into_iter().find(|(it, _)| *it == text).map(|(_, value)| value)
 }
 
+/// One level or several, with commas between them; the same one twice is one. Sumsub's own names have
+/// neither commas nor space around them.
+pub(super) fn levels(text: &str) -> Option<Vec<String>> {
+    let mut levels: Vec<String> = Vec::new();
+    for name in text.split(',').map(str::trim) {
+        let is_name = !name.is_empty() && name.len() <= 256 && !name.chars().any(char::is_control);
+        if !is_name {
+            return None;
+        }
+        if !levels.iter().any(|it| it == name) {
+            levels.push(name.to_owned());
+        }
+    }
+    Some(levels)
+}
+
 /// A whole number within bounds.
 pub(super) fn within<T: FromStr + PartialOrd>(text: &str, bounds: RangeInclusive<T>) -> Option<T> {
     text.parse().ok().filter(|it| bounds.contains(it))

@@ -1,19 +1,25 @@
 //! A dialog in front of every action: what it will do, whom it will hit, the words it needs.
 //!
 //! It confirms nothing before it has been drawn ([`Sight`]), with the consequences of what it would
-//! take away.
+//! take away. A decision rests on what its dialog has shown ([`Basis`]), and on nothing newer
+//! (contract 9.2).
 
 use std::fmt;
 
 use tui_input::Input;
 
+use crate::console::age;
 use crate::console::keys::Action;
 use crate::console::state::Sent;
+use crate::domain::fold::Overrule;
 use crate::domain::organization::{Name, OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verification::Event;
+use crate::store::IgnoredApproval;
 use crate::usecase::authorizations::Signature;
 use crate::usecase::create_organization::NewOrganization;
-use crate::usecase::decide::{Decision, REASON_CHARACTERS_MAX};
+use crate::usecase::decide::{Decision, Ground, REASON_CHARACTERS_MAX, Shown};
+use crate::usecase::explain::ignored_in_words;
 use crate::usecase::import_verification::{SHARE_TOKEN_CHARACTERS_MAX, ShareToken};
 use crate::usecase::observe::Consequences;
 
@@ -27,8 +33,8 @@ pub enum Act {
     Start(OrganizationId),
     /// Import by a share token.
     Import(OrganizationId, ShareToken),
-    /// Decide on a verification.
-    Decide(OrganizationId, Decision, String),
+    /// Decide on a verification, for this reason.
+    Decide(OrganizationId, Decision, Ground, String),
     /// Record a signature.
     Sign(Parties, Signature),
     /// Take an LOA back.
@@ -79,6 +85,58 @@ pub enum Sight {
     Seen,
 }
 
+/// What a decision's dialog shows of the verification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// The newest fact of Sumsub's or an operator's: its number, what it is, and when it happened.
+    pub newest: Option<(i64, Event, Timestamp)>,
+    /// What an approval would overrule.
+    pub overrule: Option<Overrule>,
+    /// The approval of Sumsub's that does not count.
+    pub ignored: Option<IgnoredApproval>,
+}
+
+impl Basis {
+    /// From what is known of the verification.
+    pub fn of(shown: Shown) -> Self {
+        let newest = shown.newest.map(|it| it.fact);
+        Self {
+            newest: newest.map(|it| (it.sequence, it.event, it.happened_at)),
+            overrule: shown.overrule,
+            ignored: shown.ignored,
+        }
+    }
+
+    /// The number of the newest fact; 0: there is none.
+    pub fn fact(&self) -> i64 {
+        self.newest.map_or(0, |(number, ..)| number)
+    }
+
+    /// The newest fact, in words.
+    pub fn newest_in_words(&self) -> String {
+        match self.newest {
+            None => "nothing from Sumsub or an operator yet".to_owned(),
+            Some((number, event, at)) => {
+                format!("{} of {} (fact {number})", event.as_str(), age::exact(at))
+            }
+        }
+    }
+
+    /// Whether an approval needs to be confirmed as one against Sumsub.
+    pub fn is_against_provider(&self) -> bool {
+        matches!(self.overrule, Some(Overrule::Against { .. }))
+    }
+}
+
+/// What is found out before an act.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// What it would take away.
+    pub takes_away: Consequences,
+    /// What it rests on, if it is a decision.
+    pub basis: Option<Basis>,
+}
+
 /// What is known of the consequences.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Preview {
@@ -87,7 +145,7 @@ pub enum Preview {
     /// Being found out; nothing is confirmed meanwhile.
     Pending,
     /// Known.
-    Known(Consequences),
+    Known(Outlook),
     /// Could not be found out; nothing is confirmed.
     Failed(String),
 }
@@ -150,6 +208,9 @@ pub struct Dialog {
 
 const TYPES: &[&str] = &["BUSINESS", "INDIVIDUAL"];
 const REASON: &str = "Reason";
+/// The choice that an approval against Sumsub's verdict needs.
+pub const OVERRULE: &str = "Overrule Sumsub";
+const NO_OR_YES: &[&str] = &["no", "yes"];
 
 impl Dialog {
     /// The dialog of an action.
@@ -183,14 +244,17 @@ impl Dialog {
             | Action::Resend => Vec::new(),
         };
         let preview = match action {
-            Action::Hold | Action::Reread | Action::Revoke | Action::Replay => Preview::Pending,
-            Action::Create
-            | Action::Start
-            | Action::Import
+            Action::Hold
             | Action::Approve
             | Action::Reject
             | Action::Resubmit
             | Action::Reopen
+            | Action::Reread
+            | Action::Revoke
+            | Action::Replay => Preview::Pending,
+            Action::Create
+            | Action::Start
+            | Action::Import
             | Action::Sign
             | Action::Request
             | Action::Rehearse
@@ -256,29 +320,78 @@ impl Dialog {
         sentence.replace("..", ".")
     }
 
-    /// The consequences as a line, and whether it takes something away.
+    /// Takes in what was found out. An approval against Sumsub's verdict is chosen in sight of that
+    /// very verdict: whenever something else is shown, the choice is made anew.
+    pub fn learn(&mut self, preview: Preview) {
+        // What was wrong was wrong about what was shown.
+        if matches!(self.preview, Preview::Known(_)) {
+            self.trouble = None;
+        }
+        self.preview = preview;
+        self.fields.retain(|it| it.label != OVERRULE);
+        if self.action == Action::Approve && self.basis().is_some_and(Basis::is_against_provider) {
+            self.fields.push(field(OVERRULE, Kind::Choice(NO_OR_YES), "no"));
+        }
+        self.focus = self.focus.min(self.fields.len().saturating_sub(1));
+    }
+
+    /// What a decision rests on, once it is shown.
+    pub fn basis(&self) -> Option<&Basis> {
+        match &self.preview {
+            Preview::Known(it) => it.basis.as_ref(),
+            Preview::Harmless | Preview::Pending | Preview::Failed(_) => None,
+        }
+    }
+
+    /// Whether confirming it takes something away, or sets Sumsub aside.
+    pub fn is_grave(&self) -> bool {
+        let takes_away =
+            matches!(&self.preview, Preview::Known(it) if it.takes_away.suspended_loas > 0);
+        let overrules = self.basis().is_some_and(Basis::is_against_provider);
+        takes_away || self.action == Action::Approve && overrules
+    }
+
+    /// What a decision rests on, a line each.
+    pub fn basis_in_words(&self) -> Option<String> {
+        let basis = self.basis()?;
+        let newest = format!("newest: {}", basis.newest_in_words());
+        Some(match &basis.ignored {
+            Some(it) => format!("{newest}\n{}", ignored_in_words(it)),
+            None => newest,
+        })
+    }
+
+    /// The consequences as a line.
     pub fn consequence(&self) -> Option<String> {
-        let plural = |count: usize, one: &str, more: &str| {
-            if count == 1 { format!("1 {one}") } else { format!("{count} {more}") }
+        let sought = if matches!(self.action, Action::Hold) || decision(self.action).is_none() {
+            "what this takes away"
+        } else {
+            "what this rests on"
         };
         match &self.preview {
             Preview::Harmless => None,
-            Preview::Pending => Some("finding out what this takes away …".to_owned()),
-            Preview::Known(it) if it.suspended_loas == 0 => Some(match self.action {
-                // LOAs may be effective, and stay so.
-                Action::Reread | Action::Replay => "takes no access away".to_owned(),
-                _ => "takes no access away: no LOA is effective now".to_owned(),
-            }),
-            Preview::Known(it) => {
-                let verb = match (self.action, it.suspended_loas) {
-                    (Action::Revoke, _) => "ends",
-                    _ => "suspends",
-                };
-                let brokers = plural(it.brokers, "broker loses", "brokers lose");
-                let loas = plural(it.suspended_loas, "LOA", "LOAs");
-                Some(format!("{verb} {loas}; {brokers} access now"))
+            Preview::Pending => Some(format!("finding out {sought} …")),
+            Preview::Known(it) if self.action == Action::Approve => {
+                it.basis.as_ref()?.overrule.map(overruling)
             }
-            Preview::Failed(why) => Some(format!("cannot tell what this takes away: {why}")),
+            Preview::Known(it) => Some(self.taken_away(it.takes_away)),
+            Preview::Failed(why) => Some(format!("cannot tell {sought}: {why}")),
+        }
+    }
+
+    fn taken_away(&self, it: Consequences) -> String {
+        let plural = |count: usize, one: &str, more: &str| {
+            if count == 1 { format!("1 {one}") } else { format!("{count} {more}") }
+        };
+        match (self.action, it.suspended_loas) {
+            // LOAs may be effective, and stay so.
+            (Action::Reread | Action::Replay, 0) => "takes no access away".to_owned(),
+            (_, 0) => "takes no access away: no LOA is effective now".to_owned(),
+            (action, count) => {
+                let verb = if action == Action::Revoke { "ends" } else { "suspends" };
+                let brokers = plural(it.brokers, "broker loses", "brokers lose");
+                format!("{verb} {}; {brokers} access now", plural(count, "LOA", "LOAs"))
+            }
         }
     }
 
@@ -315,7 +428,7 @@ impl Dialog {
             (Action::Replay, About::Delivery(id)) => Ok(Act::Replay(*id)),
             (Action::Resend, About::Outgoing(sent)) => Ok(Act::Resend(sent.clone())),
             (action, About::Organization(id, _)) => match decision(action) {
-                Some(it) => Ok(Act::Decide(id.clone(), it, self.reason()?)),
+                Some(it) => Ok(Act::Decide(id.clone(), it, self.ground()?, self.reason()?)),
                 None => Err("select an LOA first".to_owned()),
             },
             (_, About::Nothing | About::Loa(..) | About::Delivery(_) | About::Outgoing(_)) => {
@@ -336,6 +449,23 @@ impl Dialog {
         } else {
             Err(format!("say why, in 1 to {REASON_CHARACTERS_MAX} characters"))
         }
+    }
+
+    /// What the decision rests on: what is shown.
+    fn ground(&self) -> Result<Ground, String> {
+        let basis = self.basis().ok_or("wait until it is known what this rests on")?;
+        let against_provider = self.overrules();
+        if self.action == Action::Approve && basis.is_against_provider() && !against_provider {
+            return Err(format!(
+                "Sumsub's newest verdict is against it: choose yes at {OVERRULE}, or Esc"
+            ));
+        }
+        Ok(Ground { basis: basis.fact(), against_provider })
+    }
+
+    /// Whether the operator has chosen to approve against Sumsub's verdict.
+    pub fn overrules(&self) -> bool {
+        self.typed(OVERRULE) == "yes"
     }
 
     fn create(&self) -> Result<Act, String> {
@@ -365,6 +495,28 @@ impl Dialog {
             reference: word("Where the document is kept")?,
         };
         Ok(Act::Sign(parties.clone(), signature))
+    }
+}
+
+/// What an approval does to Sumsub's word.
+fn overruling(overrule: Overrule) -> String {
+    match overrule {
+        Overrule::Against { verdict, at } => {
+            let what = match verdict {
+                Event::ProviderRejected => "a rejection",
+                Event::ProviderRetry => "a request to submit again",
+                Event::ProviderReset => "a reset",
+                _ => "another one",
+            };
+            format!(
+                "Sumsub's newest verdict is {what} of {}. Approving overrules it, and every reader is \
+                 told.",
+                age::exact(at)
+            )
+        }
+        Overrule::NoCheck => {
+            "There is no check by Sumsub on file, and every reader is told.".to_owned()
+        }
     }
 }
 

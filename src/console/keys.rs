@@ -315,7 +315,7 @@ pub const BINDINGS: &[Binding] = &[
         "A",
         (Scope::Subject, Intent::Do(Action::Approve)),
         "",
-        "release a hold as approved; asks for a reason",
+        "release a hold as approved; asks first where Sumsub has said no",
     ),
     row(
         &[char('S')],

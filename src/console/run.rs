@@ -88,6 +88,7 @@ pub fn run(appliance: &Arc<Appliance>, options: Options) -> io::Result<Ending> {
         access: options.access,
         theme: options.theme,
         configuration: options.configuration,
+        acceptance: appliance.rules.acceptance.clone(),
         no_provider: options.no_provider,
         twin_flags: options.twin_flags,
     });

@@ -19,20 +19,22 @@ pub use loaded::{Answer, detail_items};
 pub use organizations::Window;
 
 use crate::console::age::Times;
-use crate::console::dialog::{Act, Dialog, Sight};
+use crate::console::dialog::{Act, Dialog, Outlook, Sight};
 use crate::console::filter::Filter;
 use crate::console::keys::Action;
 use crate::console::list::List;
 use crate::console::theme::Theme;
 use crate::console::views::View;
 use crate::domain::organization::OrganizationId;
+use crate::domain::timekeeper::ClockStanding;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verdict::Acceptance;
 use crate::domain::verification::Status;
 use crate::store::{
-    ActivityRow, AuthorizationRow, AuthorizationsShown, Delivery, DeliveryRow, Direction,
-    OrganizationOrder, OrganizationRow, OutgoingDelivery, OutgoingRow, Overview, ReviewRow,
+    ActivityRow, AuthorizationRow, AuthorizationsShown, DeliveryRow, Direction, OrganizationOrder,
+    OrganizationRow, OutgoingDelivery, OutgoingRow, Overview, ReviewRow,
 };
-use crate::usecase::observe::{Anchor, Consequences, Listing, OrganizationDetail};
+use crate::usecase::observe::{Anchor, DeliveryDetail, Listing, OrganizationDetail};
 
 /// How long one press of `u` unlocks: long enough for a case, short enough to forget it safely.
 pub const UNLOCKED_MS: i64 = 5 * 60_000;
@@ -278,6 +280,8 @@ pub struct Start {
     pub theme: Theme,
     /// What is configured, as it may be shown.
     pub configuration: Vec<(String, String)>,
+    /// Whose verdict counts.
+    pub acceptance: Acceptance,
     /// Why Sumsub cannot be asked at all, and what to do about it.
     pub no_provider: Option<String>,
     /// What a command needs to be about the same register: ` --database …`, or nothing.
@@ -320,7 +324,7 @@ pub struct State {
     /// Its selectable lines.
     pub items: List<DetailItem>,
     /// The open delivery.
-    pub delivery: Option<Delivery>,
+    pub delivery: Option<DeliveryDetail>,
     /// What a dry run of it said.
     pub rehearsal: Option<Result<String, String>>,
     /// The open webhook of ours.
@@ -337,6 +341,8 @@ pub struct State {
     pub overview_took_ms: i64,
     /// How Sumsub answers.
     pub provider: ProviderHealth,
+    /// How this machine's clock stands, once it was looked at.
+    pub clock: Option<ClockStanding>,
     /// What lies on top.
     pub overlay: Overlay,
     /// A line for the operator.
@@ -453,7 +459,7 @@ pub enum Command {
     Load(u64, Ask),
     /// Do.
     Act(u64, Act),
-    /// Find out what an act would take away: the answer bears this number.
+    /// Find out what an act would take away and rests on: the answer bears this number.
     Preview(u64, Action, crate::console::dialog::About),
     /// Tell what a replay would do.
     Rehearse(i64),
@@ -512,12 +518,14 @@ pub enum Message {
     Searched(u64, u64),
     /// An act has ended.
     Acted(u64, Result<Done, String>),
-    /// What an act would take away, in answer to the question of this number.
-    Previewed(u64, Result<Consequences, String>),
+    /// What an act would take away and rests on, in answer to the question of this number.
+    Previewed(u64, Result<Outlook, String>),
     /// What a replay of this delivery would do.
     Rehearsed(i64, Result<String, String>),
     /// How Sumsub answered.
     Probed(Result<i64, String>),
+    /// How this machine's clock stands now.
+    Clock(ClockStanding),
 }
 
 /// Changes the state by a message, and says what has to be done outside.
@@ -553,6 +561,10 @@ pub fn update(state: &mut State, message: Message) -> Vec<Command> {
         }
         Message::Probed(result) => {
             state.probed(result);
+            Vec::new()
+        }
+        Message::Clock(standing) => {
+            state.clock = Some(standing);
             Vec::new()
         }
     }
@@ -595,6 +607,7 @@ impl State {
             overview_is_stale: false,
             overview_took_ms: 0,
             provider: ProviderHealth::default(),
+            clock: None,
             overlay: Overlay::None,
             notice: None,
             trouble: None,
@@ -741,7 +754,7 @@ impl State {
                 }
             }
             Place::Delivery(id) => {
-                if self.delivery.as_ref().is_none_or(|it| it.id != id) {
+                if self.delivery.as_ref().is_none_or(|it| it.delivery.id != id) {
                     self.delivery = None;
                     self.rehearsal = None;
                 }

@@ -1,4 +1,5 @@
-//! The command-line twin of what is on the screen: what one would type to see, or do, the same.
+//! The command-line twin of what is on the screen: what one would type to see, or do, the same. A
+//! decision's twin names the fact that it rests on, so that it is refused where the dialog would be.
 
 use crate::console::dialog::{About, Dialog, decision};
 use crate::console::keys::Action;
@@ -65,7 +66,13 @@ fn of_act(dialog: &Dialog) -> String {
         }
         (About::Organization(id, _), action) => {
             let word = decision(action).map_or("show", |it| it.as_str());
-            format!("countersign verification {word} {id} --reason {}", reason())
+            let seen = dialog.basis().map(|it| format!(" --seen {}", it.fact()));
+            let against = if dialog.overrules() { " --against-provider" } else { "" };
+            format!(
+                "countersign verification {word} {id} --reason {}{}{against}",
+                reason(),
+                seen.unwrap_or_default()
+            )
         }
         (About::Loa(of, _), action) => {
             let parties = format!("--granting {} --authorized {}", of.granting, of.authorized);

@@ -67,7 +67,7 @@ pub const VIEWS: [ViewRow; 7] = [
         title: "Review queue",
         plain: "Review",
         short: "Due",
-        about: "holds, and verdicts recorded without effect, oldest first",
+        about: "holds, and what Sumsub said without effect, oldest first",
         draw: view::queue::draw,
         ask: |state| Ask::Queue { limit: state.limit(View::Queue, state.queue.loaded.len()) },
     },

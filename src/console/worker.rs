@@ -3,10 +3,12 @@
 //! ```text
 //!   read    pages, one organization, one delivery      a few milliseconds
 //!   slow    searches and counts over every row         ends when a newer search is wanted
-//!   preview what a dialog's act would take away
+//!   preview what a dialog's act would take away, and
+//!           what a decision rests on
 //!   act     what changes something                     may wait for Sumsub; a thread for each
 //!   probe   whether Sumsub answers
-//!   watch   whether somebody has written               looks four times a second
+//!   watch   whether somebody has written, and how the  looks four times a second
+//!           clock stands
 //! ```
 //! Each lane is a thread of its own, so that a dead provider delays no page, a search delays no act and
 //! a list no dialog; nor does an act that hangs and is no longer waited for delay the next. A panic in a lane
@@ -20,23 +22,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::console::dialog::{About, Act, Parties};
+use crate::console::dialog::{About, Act, Basis, Outlook, Parties, decision as decision_of};
 use crate::console::filter::Filter;
 use crate::console::keys::Action;
 use crate::console::state::{Answer, Ask, Command, Done, Message, PAGE, Sent};
 use crate::domain::authorization::Acting;
 use crate::domain::organization::OrganizationId;
-use crate::store::{Cause, OrganizationRow, StoreError};
+use crate::domain::timekeeper::ClockStanding;
+use crate::store::{Cause, OrganizationRow, ServingLock, StoreError};
 use crate::usecase::authorizations::{
     By, request_authorization, revoke_authorization, sign_authorization,
 };
 use crate::usecase::create_organization::create_organization;
-use crate::usecase::decide::decide;
+use crate::usecase::decide::{Decision, Ground, decide, shown};
 use crate::usecase::import_verification::import_verification;
 use crate::usecase::observe::{
     Anchor, Consequences, Listing, OrganizationPage, Search, consequences_of_hold,
-    consequences_of_replay, consequences_of_reread, consequences_of_revocation, organization,
-    organizations, probe_provider, reread,
+    consequences_of_replay, consequences_of_reread, consequences_of_revocation, delivery,
+    organization, organizations, probe_provider, reread,
 };
 use crate::usecase::outgoing_deliveries::{resend_delivery, show_delivery};
 use crate::usecase::receive_webhook::{rehearse_replay, replay_delivery};
@@ -170,7 +173,7 @@ impl Lane {
             }
             Command::Act(ticket, act) => Message::Acted(ticket, guarded(|| self.act(act))),
             Command::Preview(ticket, action, about) => {
-                Message::Previewed(ticket, guarded(|| self.consequences(action, &about)))
+                Message::Previewed(ticket, guarded(|| self.outlook(action, &about)))
             }
             Command::Rehearse(id) => Message::Rehearsed(id, guarded(|| self.rehearse(id))),
             Command::Probe => Message::Probed(guarded(|| probe_provider(&self.appliance))),
@@ -208,7 +211,7 @@ impl Lane {
             Ask::Organization(id) => {
                 Answer::Organization(Box::new(organization(&self.appliance, id)?))
             }
-            Ask::Delivery(id) => Answer::Delivery(store.read(|it| it.delivery(*id))?.map(Box::new)),
+            Ask::Delivery(id) => Answer::Delivery(delivery(&self.appliance, *id)?.map(Box::new)),
             Ask::Sent(Sent { owner, endpoint, no }) => {
                 Answer::Sent(Box::new(show_delivery(&self.appliance, owner, endpoint, *no)?))
             }
@@ -272,9 +275,8 @@ impl Lane {
                 let standing = import_verification(appliance, &acting(&id), &token, cause())?;
                 Done::Standing(id, standing.status)
             }
-            Act::Decide(id, decision, reason) => {
-                let standing = decide(appliance, &id, decision, &self.actor, &reason)?;
-                Done::Standing(id, standing.status)
+            Act::Decide(id, decision, ground, reason) => {
+                self.decide(id, decision, ground, &reason)?
             }
             Act::Sign(Parties { granting, authorized }, signature) => Done::Loa(
                 sign_authorization(appliance, &granting, &authorized, &signature, by())?
@@ -302,6 +304,38 @@ impl Lane {
                 None => return Err(Failure::Invalid(format!("there is no delivery {id}"))),
             },
         })
+    }
+
+    /// Decides on what the dialog has shown, and on nothing newer.
+    fn decide(
+        &self,
+        id: OrganizationId,
+        decision: Decision,
+        ground: Ground,
+        reason: &str,
+    ) -> Result<Done, Failure> {
+        match decide(&self.appliance, &id, decision, ground, (&self.actor, reason)) {
+            Ok(standing) => Ok(Done::Standing(id, standing.status)),
+            Err(Failure::Overtaken { .. }) => {
+                let newest = Basis::of(shown(&self.appliance, &id)?).newest_in_words();
+                let what = format!(
+                    "Something happened meanwhile: {newest}. Nothing was changed; look again"
+                );
+                Err(Failure::Invalid(what))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn outlook(&self, action: Action, about: &About) -> Result<Outlook, Failure> {
+        // The basis is read first: what is committed between the two then refuses the decision.
+        let basis = match about {
+            About::Organization(id, _) if decision_of(action).is_some() => {
+                Some(Basis::of(shown(&self.appliance, id)?))
+            }
+            _ => None,
+        };
+        Ok(Outlook { takes_away: self.consequences(action, about)?, basis })
     }
 
     fn consequences(&self, action: Action, about: &About) -> Result<Consequences, Failure> {
@@ -335,11 +369,28 @@ impl Lane {
         })
     }
 
+    /// Takes over what a server beside this console has measured since: it may have been started later,
+    /// or the clock was set meanwhile.
+    fn learn_the_time(&self) {
+        let Appliance { store, timekeeper, .. } = &*self.appliance;
+        if timekeeper.measured().is_some() || !ServingLock::is_held(store.path()) {
+            return;
+        }
+        // A register that cannot be read is reported by the watch itself.
+        drop(store.read(|register| {
+            if let Some(measured) = register.measured_clock()? {
+                timekeeper.adopt(measured);
+            }
+            Ok::<_, StoreError>(())
+        }));
+    }
+
     /// Looks until the worker is gone. What is wrong with the register is told once, and once more
     /// when it is well again.
     fn watch(&self, stop: &Receiver<()>) {
         let mut watch = None;
         let mut told: Option<String> = None;
+        let mut clock = None;
         loop {
             let looked = match &mut watch {
                 Some(it) => crate::store::CommitWatch::has_changed(it),
@@ -349,7 +400,14 @@ impl Lane {
                 }),
             };
             let message = news(looked, &mut told);
-            if message.is_some_and(|it| self.answers.send(it).is_err()) {
+            if matches!(message, Some(Message::Changed)) {
+                self.learn_the_time();
+            }
+            let standing = self.appliance.timekeeper.standing();
+            let is_news = clock.replace(in_seconds(standing)) != Some(in_seconds(standing));
+            let mut messages =
+                message.into_iter().chain(is_news.then_some(Message::Clock(standing)));
+            if messages.any(|it| self.answers.send(it).is_err()) {
                 return;
             }
             match stop.recv_timeout(WATCH_EVERY) {
@@ -357,6 +415,14 @@ impl Lane {
                 Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
             }
         }
+    }
+}
+
+/// Without the milliseconds, which change at every look.
+fn in_seconds(standing: ClockStanding) -> ClockStanding {
+    match standing {
+        ClockStanding::Behind { by_ms } => ClockStanding::Behind { by_ms: by_ms / 1_000 },
+        ClockStanding::Known { .. } | ClockStanding::Unknown => standing,
     }
 }
 
@@ -410,6 +476,9 @@ fn sentence(failure: &Failure) -> String {
         Failure::Busy => "try again in a moment",
         Failure::ShareTokenInvalid(_) => "have the partner generate a fresh one",
         Failure::VerificationRejected => "reopen it first (O)",
+        Failure::ClockBehind { .. } => {
+            "set the clock, or wait until Sumsub has answered (7 shows it)"
+        }
         Failure::Store(_) => "check the file, its directory and the disk; r reads again",
         _ => "",
     };

@@ -226,6 +226,9 @@ mod tests {
             applicant_id: Some(applicant.to_owned()),
             begun_at: None,
             valid_days: 0,
+            level: None,
+            basis: None,
+            clock: None,
         }
     }
 

@@ -8,8 +8,8 @@
 //!   authorized organization act for it.
 //! - **effective**: an LOA that is signed while its granter's verification is APPROVED, now.
 //!
-//! Nothing here reads a clock, a file or a socket, and nothing here knows HTTP, SQL or Sumsub's
-//! words. Whoever calls brings the facts and the instant.
+//! Nothing here reads a file or a socket, and nothing here knows HTTP, SQL or Sumsub's words. Whoever
+//! calls brings the facts and the instant; `timekeeper.rs` makes one of the clocks that it is given.
 #![deny(clippy::wildcard_enum_match_arm, clippy::float_arithmetic, clippy::arithmetic_side_effects)]
 
 pub mod authorization;
@@ -19,5 +19,7 @@ pub mod handoff;
 pub mod letter;
 pub mod organization;
 pub mod outgoing;
+pub mod timekeeper;
 pub mod timestamp;
+pub mod verdict;
 pub mod verification;

@@ -154,6 +154,8 @@ pub enum Event {
     ProviderOnHold,
     /// Reset, level changed, or the applicant is gone: what was checked no longer counts.
     ProviderReset,
+    /// A step of a workflow ended RED or on hold, and the workflow itself has not ended.
+    ProviderStepFailed,
     /// An operator held the verification.
     OperatorHold,
     /// An operator released a hold as approved.
@@ -164,11 +166,13 @@ pub enum Event {
     OperatorResubmit,
     /// An operator reopened a rejection.
     OperatorReopen,
+    /// Sumsub's time became known, and what this machine's clock had dated before is dated by it.
+    ClockCorrected,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::SessionStarted,
         Self::ImportAccepted,
         Self::ProviderPending,
@@ -178,11 +182,13 @@ impl Event {
         Self::ProviderRetry,
         Self::ProviderOnHold,
         Self::ProviderReset,
+        Self::ProviderStepFailed,
         Self::OperatorHold,
         Self::OperatorApprove,
         Self::OperatorReject,
         Self::OperatorResubmit,
         Self::OperatorReopen,
+        Self::ClockCorrected,
     ];
 
     /// The word that the register keeps.
@@ -197,11 +203,13 @@ impl Event {
             Self::ProviderRetry => "provider_retry",
             Self::ProviderOnHold => "provider_on_hold",
             Self::ProviderReset => "provider_reset",
+            Self::ProviderStepFailed => "provider_step_failed",
             Self::OperatorHold => "operator_hold",
             Self::OperatorApprove => "operator_approve",
             Self::OperatorReject => "operator_reject",
             Self::OperatorResubmit => "operator_resubmit",
             Self::OperatorReopen => "operator_reopen",
+            Self::ClockCorrected => "clock_corrected",
         }
     }
 
@@ -220,14 +228,63 @@ impl Event {
             | Self::ProviderRejected
             | Self::ProviderRetry
             | Self::ProviderOnHold
-            | Self::ProviderReset => true,
+            | Self::ProviderReset
+            | Self::ProviderStepFailed => true,
             Self::SessionStarted
             | Self::ImportAccepted
             | Self::OperatorHold
             | Self::OperatorApprove
             | Self::OperatorReject
             | Self::OperatorResubmit
-            | Self::OperatorReopen => false,
+            | Self::OperatorReopen
+            | Self::ClockCorrected => false,
+        }
+    }
+
+    /// Whether an operator decided it.
+    pub fn is_operator(self) -> bool {
+        match self {
+            Self::OperatorHold
+            | Self::OperatorApprove
+            | Self::OperatorReject
+            | Self::OperatorResubmit
+            | Self::OperatorReopen => true,
+            Self::SessionStarted
+            | Self::ImportAccepted
+            | Self::ProviderPending
+            | Self::ProviderAwaitingUser
+            | Self::ProviderApproved
+            | Self::ProviderRejected
+            | Self::ProviderRetry
+            | Self::ProviderOnHold
+            | Self::ProviderReset
+            | Self::ProviderStepFailed
+            | Self::ClockCorrected => false,
+        }
+    }
+
+    /// Whether Sumsub decided by it: a step's failure is not the whole's.
+    pub fn is_verdict(self) -> bool {
+        self.verdict().is_some() && self != Self::ProviderStepFailed
+    }
+
+    /// What Sumsub's word leaves behind where nothing else speaks; `None`: it is no verdict.
+    pub(super) fn verdict(self) -> Option<State> {
+        match self {
+            Self::ProviderApproved => Some(State::Approved),
+            Self::ProviderRejected => Some(State::RejectedByProvider),
+            Self::ProviderRetry | Self::ProviderReset => Some(State::ResubmissionRequired),
+            Self::ProviderOnHold | Self::ProviderStepFailed => Some(State::OnHoldByProvider),
+            Self::ProviderPending
+            | Self::ProviderAwaitingUser
+            | Self::SessionStarted
+            | Self::ImportAccepted
+            | Self::OperatorHold
+            | Self::OperatorApprove
+            | Self::OperatorReject
+            | Self::OperatorResubmit
+            | Self::OperatorReopen
+            | Self::ClockCorrected => None,
         }
     }
 
@@ -290,7 +347,8 @@ pub fn step(state: State, event: Event) -> Step {
             | E::ProviderApproved
             | E::ProviderRetry
             | E::ProviderOnHold
-            | E::ProviderReset,
+            | E::ProviderReset
+            | E::ProviderStepFailed,
         ) => Outranked,
 
         (S::OnHoldByProvider | S::OnHoldByOperator, E::SessionStarted | E::ImportAccepted) => Stay,
@@ -304,8 +362,33 @@ pub fn step(state: State, event: Event) -> Step {
             | E::ProviderApproved
             | E::ProviderRejected
             | E::ProviderRetry
-            | E::ProviderReset,
+            | E::ProviderReset
+            | E::ProviderStepFailed,
         ) => Outranked,
+
+        // A step that went wrong takes an approval away until the workflow itself has ended; where
+        // there is none to take away it says nothing about the whole.
+        (S::Approved, E::ProviderStepFailed) => To(S::OnHoldByProvider),
+        (
+            S::NotStarted
+            | S::Pending
+            | S::RejectedByProvider
+            | S::OnHoldByProvider
+            | S::ResubmissionRequired,
+            E::ProviderStepFailed,
+        ) => Stay,
+        // It moves facts to their places; the fold of them in those places says the rest.
+        (
+            S::NotStarted
+            | S::Pending
+            | S::Approved
+            | S::RejectedByProvider
+            | S::RejectedByOperator
+            | S::OnHoldByProvider
+            | S::OnHoldByOperator
+            | S::ResubmissionRequired,
+            E::ClockCorrected,
+        ) => Stay,
 
         (
             S::ResubmissionRequired,
@@ -453,11 +536,13 @@ mod tests {
             Event::SessionStarted
             | Event::ImportAccepted
             | Event::ProviderReset
+            | Event::ProviderStepFailed
             | Event::OperatorHold
             | Event::OperatorApprove
             | Event::OperatorReject
             | Event::OperatorResubmit
-            | Event::OperatorReopen => panic!("no footnote on {event:?}"),
+            | Event::OperatorReopen
+            | Event::ClockCorrected => panic!("no footnote on {event:?}"),
         };
         match cell {
             "=" => Some(state.status()),
@@ -503,6 +588,13 @@ mod tests {
                 (Event::OperatorReject, from(Status::OnHold, Status::Rejected)),
                 (Event::OperatorResubmit, from(Status::OnHold, Status::ResubmissionRequired)),
                 (Event::OperatorReopen, from(Status::Rejected, Status::ResubmissionRequired)),
+                // Contract 9.1: on APPROVED a step that went wrong puts the case on hold; elsewhere it
+                // has no effect.
+                (
+                    Event::ProviderStepFailed,
+                    Some(if state == State::Approved { Status::OnHold } else { state.status() }),
+                ),
+                (Event::ClockCorrected, Some(state.status())),
             ] {
                 assert_eq!(status_after(state, event), expected, "{state:?} + {event:?}");
                 pairs += 1;
@@ -518,5 +610,73 @@ mod tests {
             Step::To(State::OnHoldByOperator)
         );
         assert_eq!(step(State::Approved, Event::ProviderApproved), Step::Renew);
+    }
+
+    #[test]
+    fn a_failed_steps_hold_is_the_providers_to_lift() {
+        let held = step(State::Approved, Event::ProviderStepFailed);
+
+        assert_eq!(held, Step::To(State::OnHoldByProvider));
+        assert_eq!(
+            step(State::OnHoldByProvider, Event::ProviderApproved),
+            Step::To(State::Approved)
+        );
+    }
+
+    #[test]
+    fn every_event_reads_back_and_is_somebodys() {
+        for event in Event::ALL {
+            assert_eq!(Event::parse(event.as_str()), Some(event));
+            let own = matches!(
+                event,
+                Event::SessionStarted | Event::ImportAccepted | Event::ClockCorrected
+            );
+            let whose = [event.is_provider(), event.is_operator(), own];
+            assert_eq!(whose.iter().filter(|it| **it).count(), 1, "{event:?}");
+        }
+        assert_eq!(Event::parse("provider_shrugged"), None);
+    }
+
+    #[test]
+    fn every_state_reads_back_from_the_registers_word_and_has_its_status() {
+        for (state, word, status) in [
+            (State::NotStarted, "NOT_STARTED", Status::NotStarted),
+            (State::Pending, "PENDING", Status::Pending),
+            (State::Approved, "APPROVED", Status::Approved),
+            (State::RejectedByProvider, "REJECTED_BY_PROVIDER", Status::Rejected),
+            (State::RejectedByOperator, "REJECTED_BY_OPERATOR", Status::Rejected),
+            (State::OnHoldByProvider, "ON_HOLD_BY_PROVIDER", Status::OnHold),
+            (State::OnHoldByOperator, "ON_HOLD_BY_OPERATOR", Status::OnHold),
+            (State::ResubmissionRequired, "RESUBMISSION_REQUIRED", Status::ResubmissionRequired),
+        ] {
+            assert_eq!((state.as_str(), state.status()), (word, status));
+            assert_eq!(State::parse(word), Some(state));
+        }
+        assert_eq!(State::parse("ON_HOLD"), None);
+    }
+
+    #[test]
+    fn a_failed_step_leaves_a_hold_behind_and_is_no_verdict() {
+        for event in Event::ALL {
+            let expected = match event {
+                Event::ProviderApproved => Some(State::Approved),
+                Event::ProviderRejected => Some(State::RejectedByProvider),
+                Event::ProviderRetry | Event::ProviderReset => Some(State::ResubmissionRequired),
+                Event::ProviderOnHold | Event::ProviderStepFailed => Some(State::OnHoldByProvider),
+                Event::ProviderPending
+                | Event::ProviderAwaitingUser
+                | Event::SessionStarted
+                | Event::ImportAccepted
+                | Event::OperatorHold
+                | Event::OperatorApprove
+                | Event::OperatorReject
+                | Event::OperatorResubmit
+                | Event::OperatorReopen
+                | Event::ClockCorrected => None,
+            };
+            assert_eq!(event.verdict(), expected, "{event:?}");
+            let is_verdict = expected.is_some() && event != Event::ProviderStepFailed;
+            assert_eq!(event.is_verdict(), is_verdict, "{event:?}");
+        }
     }
 }

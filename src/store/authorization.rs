@@ -203,6 +203,7 @@ impl Tx<'_> {
         authorized: &OrganizationId,
         note: &AuthorizationNote,
     ) -> Result<Authorization, StoreError> {
+        let (due, note) = (note.now, &self.in_order(note)?);
         self.connection
             .prepare_cached(
                 "INSERT INTO authorization
@@ -218,7 +219,7 @@ impl Tx<'_> {
         let id = self.connection.last_insert_rowid();
         let sequence = self.insert_authorization_event(id, &NewAuthorizationEvent::Issued, note)?;
         let authorization = self.authorization(id)?;
-        self.announce_authorization(sequence, &authorization, note.now)?;
+        self.announce_authorization(sequence, &authorization, (note.now, due))?;
         Ok(authorization)
     }
 
@@ -230,6 +231,7 @@ impl Tx<'_> {
         event: &NewAuthorizationEvent,
         note: &AuthorizationNote,
     ) -> Result<Authorization, StoreError> {
+        let (due, note) = (note.now, &self.in_order(note)?);
         let sequence = self.insert_authorization_event(id, event, note)?;
         match event {
             NewAuthorizationEvent::Issued => {}
@@ -260,8 +262,15 @@ impl Tx<'_> {
         let authorization = self.authorization(id)?;
         // Whoever waits for the customer's verification learns that it may no longer ask.
         self.touched.borrow_mut().organizations.push(authorization.granting.clone());
-        self.announce_authorization(sequence, &authorization, note.now)?;
+        self.announce_authorization(sequence, &authorization, (note.now, due))?;
         Ok(authorization)
+    }
+
+    /// The same, no earlier than anything else of this register became known.
+    fn in_order(&self, note: &AuthorizationNote) -> Result<AuthorizationNote, StoreError> {
+        let now = self.in_order_of_knowing(note.now)?;
+        self.note_known(now);
+        Ok(AuthorizationNote { now, ..note.clone() })
     }
 
     fn insert_authorization_event(

@@ -5,8 +5,8 @@
 //! no connection: it sleeps on its organization's own signal, and reads again when woken.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::organization::OrganizationId;
@@ -17,6 +17,8 @@ pub struct Changes {
     waited_for: Mutex<HashMap<OrganizationId, (usize, Arc<Signal>)>>,
     /// Set for good when nobody is to wait any longer.
     ended: AtomicBool,
+    /// Raised to the newest instant at which the register knew something.
+    known: OnceLock<Arc<AtomicI64>>,
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +93,18 @@ impl Changes {
             locked(&self.waited_for).values().map(|(_, signal)| Arc::clone(signal)).collect();
         for signal in signals {
             signal.give();
+        }
+    }
+
+    /// From now on `floor` is raised to the newest instant at which the register knew something.
+    pub(super) fn report_known(&self, floor: Arc<AtomicI64>) {
+        // A second report would be to the same clock.
+        drop(self.known.set(floor));
+    }
+
+    pub(super) fn raise_known(&self, known_at_ms: i64) {
+        if let Some(floor) = self.known.get() {
+            floor.fetch_max(known_at_ms, Ordering::Relaxed);
         }
     }
 

@@ -19,6 +19,16 @@ pub enum Outcome {
     Informational,
     /// A type that carries a verdict, without a readable one.
     NoVerdict,
+    /// An approval at a level that is not accepted.
+    OtherLevel,
+    /// An approval of a person for a business, or the other way round.
+    OtherApplicantType,
+    /// An approval of which something that guards it cannot be read.
+    UnreadableGuard,
+    /// An approval of a workflow's step, where only the workflow's end decides.
+    WorkflowStep,
+    /// An approval that waits until Sumsub has been asked, because our clock may be wrong.
+    AwaitingProvider,
     /// A type that this program does not know.
     UnknownType,
     /// Nobody here has this applicant.
@@ -34,12 +44,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 16] = [
         Self::Changed,
         Self::NoChange,
         Self::NotCurrentApplicant,
         Self::Informational,
         Self::NoVerdict,
+        Self::OtherLevel,
+        Self::OtherApplicantType,
+        Self::UnreadableGuard,
+        Self::WorkflowStep,
+        Self::AwaitingProvider,
         Self::UnknownType,
         Self::UnknownApplicant,
         Self::MemberOfCompany,
@@ -56,6 +71,11 @@ impl Outcome {
             Self::NotCurrentApplicant => "not_current_applicant",
             Self::Informational => "informational",
             Self::NoVerdict => "no_verdict",
+            Self::OtherLevel => "other_level",
+            Self::OtherApplicantType => "other_applicant_type",
+            Self::UnreadableGuard => "unreadable_guard",
+            Self::WorkflowStep => "workflow_step",
+            Self::AwaitingProvider => "awaiting_provider",
             Self::UnknownType => "unknown_type",
             Self::UnknownApplicant => "unknown_applicant",
             Self::MemberOfCompany => "member_of_company",
@@ -159,17 +179,36 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// Deliveries about an applicant that nobody had when they arrived, oldest first; without those too
-    /// old to have a body, of which a verification that begins now has no use.
+    /// Deliveries about an applicant that nobody had when they arrived, or whose approval an import may
+    /// make count, oldest first; without those too old to have a body, of which a verification that
+    /// begins now has no use.
     pub fn unclaimed_deliveries(&self, applicant_id: &str) -> Result<Vec<Delivery>, StoreError> {
         self.connection
             .prepare_cached(&format!(
                 "{SELECT}
-                 WHERE d.applicant_id = :applicant AND o.outcome = 'unknown_applicant'
+                 WHERE d.applicant_id = :applicant
+                   AND o.outcome IN ('unknown_applicant', 'workflow_step', 'other_level')
                    AND d.body IS NOT NULL
                  ORDER BY d.delivery_id"
             ))?
             .query_map(named_params! {":applicant": applicant_id}, |row| Ok(from_row(row)))?
+            .map(|row| row?)
+            .collect()
+    }
+
+    /// Up to `limit` deliveries whose approval waits until Sumsub has been asked, oldest first, behind
+    /// `after`.
+    pub fn awaiting_deliveries(&self, after: i64, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        self.connection
+            .prepare_cached(&format!(
+                "{SELECT}
+                 WHERE d.delivery_id IN (SELECT delivery_id FROM awaiting_provider
+                                         WHERE delivery_id > :after
+                                         ORDER BY delivery_id
+                                         LIMIT :limit)
+                 ORDER BY d.delivery_id"
+            ))?
+            .query_map(named_params! {":after": after, ":limit": limit}, |row| Ok(from_row(row)))?
             .map(|row| row?)
             .collect()
     }
@@ -183,8 +222,8 @@ impl Tx<'_> {
             .prepare_cached(
                 "INSERT INTO delivery
                    (body_sha256, body, headers, event_type, applicant_id, received_at_ms)
-                 VALUES (:sha256, :body, :headers, :event_type, :applicant, :received_at)
-                 ON CONFLICT (body_sha256) DO NOTHING",
+                 SELECT :sha256, :body, :headers, :event_type, :applicant, :received_at
+                 WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE body_sha256 = :sha256)",
             )?
             .execute(named_params! {
                 ":sha256": new.body_sha256,
@@ -219,6 +258,12 @@ impl Tx<'_> {
                 ":organization": organization.map(OrganizationId::as_str),
                 ":now": now.as_ms(),
             })?;
+        let note = if outcome == Outcome::AwaitingProvider {
+            "INSERT OR IGNORE INTO awaiting_provider (delivery_id) VALUES (:delivery)"
+        } else {
+            "DELETE FROM awaiting_provider WHERE delivery_id = :delivery"
+        };
+        self.connection.prepare_cached(note)?.execute(named_params! {":delivery": delivery_id})?;
         Ok(())
     }
 }

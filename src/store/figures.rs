@@ -20,6 +20,10 @@ pub struct Figures {
     pub oldest_pending_s: i64,
     /// From event to arrival of the last delivery that led to a fact, in seconds.
     pub webhook_lag_s: i64,
+    /// Approvals by Sumsub that do not count and wait for an operator.
+    pub ignored_approvals: i64,
+    /// Approvals by Sumsub that wait until it has been asked.
+    pub awaiting_approvals: i64,
     /// Webhooks of Sumsub that were missed, and found by asking.
     pub drift: i64,
     /// Age of the reconciler's last whole pass, in seconds; -1: it has never run.
@@ -78,6 +82,9 @@ impl Reader<'_> {
                                   ORDER BY delivery_id DESC LIMIT 1), 0)",
                 now,
             )?,
+            ignored_approvals: self.count_ignored_approvals()?,
+            awaiting_approvals: self
+                .number("SELECT count(*) FROM awaiting_provider WHERE :now IS NOT NULL", now)?,
             drift: self.drift()?,
             last_pass_age_s: self.number(
                 "SELECT coalesce((SELECT max(0, :now - passed_at_ms) / 1000 FROM reconciler), -1)",

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, named_params};
 
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{StoreError, Tx};
+use crate::store::{Reader, StoreError, Tx};
 
 /// What is known of a share token that is about to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,26 @@ pub enum ImportAttempt {
         /// Since when.
         begun_at: Timestamp,
     },
+}
+
+impl Reader<'_> {
+    /// Whether an import of an organization has begun since then whose answer has not been committed.
+    pub fn is_import_under_way(
+        &self,
+        of: &OrganizationId,
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM import_attempt
+                                WHERE organization_id = :of AND ended_at_ms IS NULL
+                                  AND begun_at_ms >= :since)",
+            )?
+            .query_row(named_params! {":of": of.as_str(), ":since": since.as_ms()}, |row| {
+                row.get(0)
+            })?)
+    }
 }
 
 impl Tx<'_> {

@@ -10,6 +10,7 @@ mod activity;
 mod authorization;
 mod authorization_row;
 mod changes;
+mod clock;
 mod copy;
 mod delivery;
 mod delivery_row;
@@ -18,6 +19,7 @@ pub mod files;
 mod gate_refusal;
 mod handoff_link;
 mod idempotency;
+mod ignored_approval;
 mod import_attempt;
 mod key;
 mod migration;
@@ -61,6 +63,7 @@ pub use figures::Figures;
 pub use gate_refusal::GateRefusal;
 pub use handoff_link::HandoffLink;
 pub use idempotency::KeptAnswer;
+pub use ignored_approval::IgnoredApproval;
 pub use import_attempt::ImportAttempt;
 pub use key::{ApiKey, Scopes};
 pub use migration::{Held, MIGRATIONS, Migration, apply as apply_migrations, steps_for};
@@ -77,7 +80,7 @@ pub use retention::Passed;
 pub use review::ReviewRow;
 pub use serving::ServingLock;
 pub use signature::{Evidence, RecordedSignature};
-pub use verification::{Cause, NewFact, Recorded, RecordedFact};
+pub use verification::{Cause, DatedBy, NewFact, Recorded, RecordedFact};
 pub use webhook_endpoint::{Salts, WebhookEndpoint};
 pub use writer::WriterTally;
 
@@ -90,7 +93,7 @@ pub const SCHEMA: &str = include_str!("../../schema.sql");
 /// `application_id` of `schema.sql`.
 const APPLICATION_ID: i32 = 0x4353_474E;
 /// `user_version` of `schema.sql`.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 /// Small reads do not scale past a few connections (shared locks), and idle ones cost memory.
 const READERS: usize = 4;
 
@@ -350,6 +353,14 @@ impl Store {
         self.writer.tally()
     }
 
+    /// From now on `floor` is raised to the newest instant at which this register knew something.
+    pub fn report_known(&self, floor: Arc<AtomicI64>) -> Result<(), StoreError> {
+        let newest = self.read(|register| register.newest_known())?;
+        floor.fetch_max(newest.as_ms(), Ordering::Relaxed);
+        self.changes.report_known(floor);
+        Ok(())
+    }
+
     /// Who waits for changes.
     pub fn changes(&self) -> &Changes {
         &self.changes
@@ -398,6 +409,8 @@ struct Touched {
     organizations: Vec<OrganizationId>,
     /// Whoever waits at all: a key or a link opens nothing any more.
     everybody: bool,
+    /// The newest instant at which something became known.
+    known_at_ms: i64,
 }
 
 impl<'c> Tx<'c> {

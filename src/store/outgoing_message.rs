@@ -60,7 +60,7 @@ impl Tx<'_> {
             let verification = self
                 .verification(&id)?
                 .ok_or(StoreError::Corrupt("organization without verification"))?;
-            self.announce_expiry(&id, &verification, now)?;
+            self.announce_expiry(&id, &verification, (now, now))?;
             self.forget_expiry(&id)?;
         }
         Ok(())
@@ -71,7 +71,7 @@ impl Tx<'_> {
         &self,
         of: &OrganizationId,
         verification: &Verification,
-        now: Timestamp,
+        (now, due): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
         // A clock that was set back may let one approval end twice; it is told once.
         let ended = self
@@ -89,7 +89,8 @@ impl Tx<'_> {
                 row.get::<_, bool>(0)
             })?;
         let (true, Some(expired_at)) = (ended, verification.expires_at) else { return Ok(()) };
-        self.announce_standing(of, Occasion::Expiry(expired_at), verification.at(now), now)
+        let standing = verification.at(now);
+        self.announce_standing(of, Occasion::Expiry(expired_at), standing, (now, due))
     }
 
     /// Tells of what a fact changed for readers, and notes when the approval it may have led to will
@@ -99,11 +100,12 @@ impl Tx<'_> {
         of: &OrganizationId,
         sequence: i64,
         recorded: &Recorded,
+        due: Timestamp,
     ) -> Result<(), StoreError> {
         let now = recorded.known_at;
         let standing = recorded.after.at(now);
         if recorded.changed() {
-            self.announce_standing(of, Occasion::Fact(sequence), standing, now)?;
+            self.announce_standing(of, Occasion::Fact(sequence), standing, (now, due))?;
         }
         match (standing.status, recorded.after.expires_at) {
             (Status::Approved, Some(expires_at)) => self.note_expiry(of, expires_at),
@@ -116,7 +118,7 @@ impl Tx<'_> {
         &self,
         sequence: i64,
         authorization: &Authorization,
-        now: Timestamp,
+        (now, due): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
         let message = self.insert_message(
             &authorization.granting,
@@ -129,7 +131,7 @@ impl Tx<'_> {
                 "INSERT INTO outgoing_delivery
                    (message_no, endpoint_id, status, due_at_ms, created_at_ms)
                  SELECT :message, endpoint_id, iif(disabled, 'SKIPPED', 'PENDING'),
-                        iif(disabled, NULL, :now), :now
+                        iif(disabled, NULL, :due), :now
                  FROM webhook_endpoint
                  WHERE organization_id IN (:granting, :authorized)
                    AND deleted_at_ms IS NULL
@@ -142,6 +144,7 @@ impl Tx<'_> {
                 ":authorized": authorization.authorized.as_str(),
                 ":type": EventType::AuthorizationUpdated.as_str(),
                 ":now": now.as_ms(),
+                ":due": due.as_ms(),
             })?;
         Ok(())
     }
@@ -177,7 +180,7 @@ impl Tx<'_> {
         of: &OrganizationId,
         occasion: Occasion,
         standing: Standing,
-        now: Timestamp,
+        (now, due): (Timestamp, Timestamp),
     ) -> Result<(), StoreError> {
         let kind = self
             .organization(of)?
@@ -201,7 +204,7 @@ impl Tx<'_> {
                 "INSERT INTO outgoing_delivery
                    (message_no, endpoint_id, status, due_at_ms, created_at_ms)
                  SELECT :message, endpoint_id, iif(disabled, 'SKIPPED', 'PENDING'),
-                        iif(disabled, NULL, :now), :now
+                        iif(disabled, NULL, :due), :now
                  FROM webhook_endpoint
                  WHERE organization_id IN (
                          SELECT :of
@@ -217,6 +220,7 @@ impl Tx<'_> {
                 ":of": of.as_str(),
                 ":type": EventType::VerificationUpdated.as_str(),
                 ":now": now.as_ms(),
+                ":due": due.as_ms(),
             })?;
         Ok(())
     }

@@ -18,6 +18,10 @@ pub struct Overview {
     pub loas_signed: u64,
     /// LOAs that wait for a signature.
     pub loas_unsigned: u64,
+    /// Approvals by Sumsub that do not count and wait for an operator.
+    pub ignored_approvals: u64,
+    /// Approvals by Sumsub that wait until it has been asked.
+    pub awaiting_approvals: u64,
     /// Webhooks to brokers that wait for their next attempt.
     pub outgoing_waiting: u64,
     /// Since when the longest of them waits.
@@ -96,6 +100,8 @@ impl Reader<'_> {
             loas_unsigned: tally(
                 "SELECT count(*) FROM authorization WHERE status || '' = 'PENDING' AND :now >= 0",
             )?,
+            ignored_approvals: self.count_ignored_approvals()?.unsigned_abs(),
+            awaiting_approvals: tally("SELECT count(*) FROM awaiting_provider WHERE :now >= 0")?,
             outgoing_waiting: tally(
                 "SELECT count(*) FROM outgoing_delivery WHERE status = 'PENDING' AND :now >= 0",
             )?,

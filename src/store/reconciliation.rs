@@ -43,7 +43,8 @@ const SELECT: &str = "SELECT v.organization_id, v.applicant_id,
      LEFT JOIN applicant AS a ON a.applicant_id = v.applicant_id";
 
 impl Reader<'_> {
-    /// Verifications that have waited longer than `patience` allows, the longest waiting first.
+    /// Verifications that have waited longer than `patience` allows, the longest waiting first. What a
+    /// clock that was fast has dated ahead of now tells nothing of a wait.
     pub fn overdue(
         &self,
         patience: Patience,
@@ -56,8 +57,8 @@ impl Reader<'_> {
                  LEFT JOIN reconciliation AS r ON r.organization_id = v.organization_id
                  WHERE v.state IN ('PENDING', 'ON_HOLD_BY_PROVIDER', 'RESUBMISSION_REQUIRED')
                    AND v.applicant_id IS NOT NULL
-                   AND v.updated_at_ms <= :now - :first
-                   AND (r.since_ms IS NULL
+                   AND (v.updated_at_ms <= :now - :first OR v.updated_at_ms > :now)
+                   AND (r.since_ms IS NULL OR r.since_ms > :now
                      OR r.since_ms + min(:longest, :first << min(max(r.quiet - 1, 0), 20)) <= :now)
                  ORDER BY v.updated_at_ms
                  LIMIT :limit"
@@ -82,7 +83,7 @@ impl Reader<'_> {
         &self,
         from: Timestamp,
         cursor: Option<&OrganizationId>,
-        limit: u32,
+        (limit, now): (u32, Timestamp),
     ) -> Result<Vec<Question>, StoreError> {
         self.connection
             .prepare_cached(&format!(
@@ -91,14 +92,15 @@ impl Reader<'_> {
                  WHERE v.organization_id > :cursor
                    AND v.state NOT IN ('NOT_STARTED', 'REJECTED_BY_OPERATOR', 'ON_HOLD_BY_OPERATOR')
                    AND v.applicant_id IS NOT NULL
-                   AND v.updated_at_ms < :from
-                   AND coalesce(r.asked_at_ms, -1) < :from
+                   AND (v.updated_at_ms < :from OR v.updated_at_ms > :now)
+                   AND (coalesce(r.asked_at_ms, -1) < :from OR r.asked_at_ms > :now)
                  ORDER BY v.organization_id
                  LIMIT :limit"
             ))?
             .query_map(
                 named_params! {
                     ":from": from.as_ms(),
+                    ":now": now.as_ms(),
                     ":cursor": cursor.map_or("", OrganizationId::as_str),
                     ":limit": limit,
                 },
@@ -118,6 +120,19 @@ impl Reader<'_> {
             ))?
             .query_row(named_params! {":of": of.as_str()}, question_from_row)
             .optional()?)
+    }
+
+    /// When Sumsub last answered about an organization, if it has.
+    pub fn asked_at(&self, of: &OrganizationId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT asked_at_ms FROM reconciliation
+                 WHERE organization_id = :of AND asked_at_ms > 0",
+            )?
+            .query_row(named_params! {":of": of.as_str()}, |row| row.get(0))
+            .optional()?
+            .map(Timestamp::from_ms))
     }
 
     /// What the reconciler left behind, if it has ever run.
@@ -140,7 +155,7 @@ impl Reader<'_> {
             .connection
             .prepare_cached(
                 "SELECT max(asked_at_ms) AS at FROM verification_event
-                 WHERE asked_at_ms IS NOT NULL",
+                 WHERE asked_at_ms IS NOT NULL AND event <> 'clock_corrected'",
             )?
             .query_row([], |row| row.get::<_, Option<i64>>("at"))?
             .map(Timestamp::from_ms))
@@ -151,7 +166,8 @@ impl Reader<'_> {
         Ok(self
             .connection
             .prepare_cached(
-                "SELECT count(*) FROM verification_event WHERE asked_at_ms IS NOT NULL",
+                "SELECT count(*) FROM verification_event
+                 WHERE asked_at_ms IS NOT NULL AND event <> 'clock_corrected'",
             )?
             .query_row([], |row| row.get(0))?)
     }
@@ -190,6 +206,14 @@ impl Tx<'_> {
                 "UPDATE reconciliation SET since_ms = :now, quiet = 0 WHERE organization_id = :of",
             )?
             .execute(named_params! {":of": of.as_str(), ":now": now.as_ms()})?;
+        Ok(())
+    }
+
+    /// Has everybody asked about anew, if the reconciler has ever run: its first pass does so anyway.
+    pub fn begin_sweep(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE reconciler SET sweep_from_ms = :now")?
+            .execute(named_params! {":now": now.as_ms()})?;
         Ok(())
     }
 

@@ -48,6 +48,11 @@ impl ServingLock {
         Ok(Self { _file: file })
     }
 
+    /// Whether a process serves a register now.
+    pub fn is_held(register: &Path) -> bool {
+        Self::holder(register).is_some()
+    }
+
     /// The process that serves a register now, if one does.
     pub fn holder(register: &Path) -> Option<String> {
         let file = File::open(lock_path(register)).ok()?;

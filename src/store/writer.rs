@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::domain::timestamp::Timestamp;
 use crate::store::changes::Changes;
-use crate::store::{StoreError, Touched, Tx, waited_for_another_process};
+use crate::store::{Reader, StoreError, Touched, Tx, waited_for_another_process};
 
 /// How many writes may wait; more are told to come back.
 const QUEUE_MAX: usize = 1024;
@@ -207,6 +208,8 @@ impl OtherProcesses {
     fn look(&mut self, connection: &Connection, changes: &Changes) {
         let now = data_version(connection);
         if std::mem::replace(&mut self.seen, now) != now {
+            let newest = Reader { connection }.newest_known();
+            changes.raise_known(newest.map_or(0, Timestamp::as_ms));
             changes.wake_all();
         }
     }
@@ -299,6 +302,8 @@ fn write_batch(
     let writes = u64::try_from(ran.len()).unwrap_or(u64::MAX);
     for it in ran {
         if it.keep && committed.is_ok() {
+            // Before anybody acts upon it.
+            changes.raise_known(it.touched.known_at_ms);
             it.touched.organizations.iter().for_each(|of| changes.wake(of));
             it.touched.everybody.then(|| changes.wake_all());
         }

@@ -17,7 +17,9 @@ use std::time::Duration;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::organization::OrganizationType;
+use crate::domain::timekeeper::{OFFSET_MIN_MS, Timekeeper};
 use crate::domain::timestamp::{Clock, Timestamp};
+use crate::domain::verdict::{About, Named, Word};
 use crate::domain::verification::Event;
 use window::Window;
 use wire::Problem;
@@ -36,13 +38,6 @@ const PATIENCE_MS: u64 = 2_000;
 const RETRY_AFTER_DEFAULT_S: u64 = 5;
 /// The longest wait after a 429 that is heeded or passed on, whatever the answer asks for.
 const RETRY_AFTER_MAX_S: u64 = 300;
-/// From here on the difference of the clocks is one, and not the answer's way or the whole seconds of
-/// its `Date`; signatures are then dated by Sumsub's clock.
-const OFFSET_MIN_MS: i64 = 5_000;
-/// Up to here the difference is made up for. A machine whose clock is off by more has none.
-const OFFSET_MAX_MS: i64 = 24 * 3_600_000;
-/// No difference was measured yet.
-const OFFSET_UNKNOWN: i64 = i64::MIN;
 /// The most of an answer that is read.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 /// Sumsub's default limits per 5 s (stated, "Rate limits", 2026-09-22).
@@ -62,9 +57,9 @@ pub struct Account {
     pub app_token: String,
     /// The secret key of the app token.
     pub secret_key: String,
-    /// The level for BUSINESS.
+    /// The level that a BUSINESS is verified at.
     pub level_business: String,
-    /// The level for INDIVIDUAL.
+    /// The level that an INDIVIDUAL is verified at.
     pub level_individual: String,
     /// How long a session's token and link live.
     pub session_ttl_s: u32,
@@ -92,6 +87,10 @@ pub struct Applicant {
     /// Whether Sumsub has closed it with GREEN or a final RED: nothing can be handed in until it is
     /// reset.
     pub is_settled: bool,
+    /// Its level.
+    pub level: Named<String>,
+    /// Its type.
+    pub kind: Named<OrganizationType>,
     /// How its review stands; `None` if Sumsub's words for it are none we know.
     pub review: Option<Review>,
 }
@@ -105,6 +104,19 @@ pub struct Review {
     pub happened_at: Option<Timestamp>,
     /// When Sumsub answered, by its clock.
     pub answered_at: Timestamp,
+}
+
+impl Applicant {
+    /// What its review says, to be judged.
+    pub fn word(&self, review: &Review) -> Word {
+        Word {
+            event: review.event,
+            about: About::Review,
+            level: self.level.clone(),
+            applicant_type: self.kind.clone(),
+            has_unreadable_guard: false,
+        }
+    }
 }
 
 /// A token that lets a browser act for one applicant. Never printed.
@@ -167,13 +179,13 @@ pub enum SumsubError {
 pub struct Client {
     account: Account,
     agent: ureq::Agent,
+    /// The machine's own clock: what is counted here are spans.
     clock: Clock,
+    timekeeper: Arc<Timekeeper>,
     pause: Arc<dyn Fn(Duration) + Send + Sync>,
     posts: Window,
     gets: Window,
     last_contact_ms: AtomicI64,
-    /// Sumsub's clock minus ours, or [`OFFSET_UNKNOWN`].
-    offset_ms: AtomicI64,
     has_warned: AtomicBool,
     /// Until then Sumsub has asked for quiet.
     quiet_until_ms: AtomicI64,
@@ -223,8 +235,13 @@ struct Answer {
 }
 
 impl Client {
-    /// A client of one account. `clock` dates signatures; `pause` waits between attempts.
-    pub fn new(account: Account, clock: Clock, pause: Arc<dyn Fn(Duration) + Send + Sync>) -> Self {
+    /// A client of one account. `timekeeper` dates signatures, and is told what Sumsub's answers say of
+    /// the time; `pause` waits between attempts.
+    pub fn new(
+        account: Account,
+        timekeeper: Arc<Timekeeper>,
+        pause: Arc<dyn Fn(Duration) + Send + Sync>,
+    ) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -237,12 +254,12 @@ impl Client {
         Self {
             account,
             agent,
-            clock,
+            clock: timekeeper.machine(),
+            timekeeper,
             pause,
             posts: Window::new(POSTS_PER_WINDOW),
             gets: Window::new(GETS_PER_WINDOW),
             last_contact_ms: AtomicI64::new(-1),
-            offset_ms: AtomicI64::new(OFFSET_UNKNOWN),
             has_warned: AtomicBool::new(false),
             quiet_until_ms: AtomicI64::new(0),
             answers: AtomicU64::new(0),
@@ -262,11 +279,15 @@ impl Client {
         (ms >= 0).then(|| Timestamp::from_ms(ms))
     }
 
-    /// By how many milliseconds Sumsub's clock is ahead of ours, by the `Date` of its last answer;
-    /// right to about a second. `None` before its first one.
-    pub fn clock_offset_ms(&self) -> Option<i64> {
-        let ms = self.offset_ms.load(Ordering::Relaxed);
-        (ms != OFFSET_UNKNOWN).then_some(ms)
+    /// Asks for nothing but Sumsub's time. Whatever the answer, its `Date` counts.
+    pub fn ask_the_time(&self) -> Result<(), SumsubError> {
+        let call = Call {
+            method: "GET",
+            target: "/resources/status/api".to_owned(),
+            body: None,
+            repeat: Repeat::Never,
+        };
+        self.send(&call).map(drop)
     }
 
     /// How calls went since the start.
@@ -367,6 +388,30 @@ impl Client {
                 Err(SumsubError::Applicant("Sumsub does not let it begin anew".to_owned()))
             }
             _ => Err(answer.problem().in_general()),
+        }
+    }
+
+    /// Moves an applicant to the level that organizations of this type are verified at. Its review
+    /// begins anew there, and Sumsub says `applicantLevelChanged`.
+    pub fn move_to_level(
+        &self,
+        applicant_id: &str,
+        kind: OrganizationType,
+    ) -> Result<(), SumsubError> {
+        let answer = self.send(&Call {
+            method: "POST",
+            target: format!(
+                "/resources/applicants/{}/moveToLevel?name={}",
+                escape(applicant_id),
+                escape(self.level(kind))
+            ),
+            body: None,
+            repeat: Repeat::Safe,
+        })?;
+        match answer.status {
+            200 | 201 => Ok(()),
+            409 => Err(SumsubError::Applicant("Sumsub does not move it to our level".to_owned())),
+            _ => Err(answer.problem().about_the_level()),
         }
     }
 
@@ -599,11 +644,8 @@ impl Client {
         Ok((Answer { status, body, at }, retry_after_s))
     }
 
-    /// What is added to our clock to date by Sumsub's.
     fn correction_ms(&self) -> i64 {
-        let is_corrected =
-            |it: &i64| (OFFSET_MIN_MS..=OFFSET_MAX_MS).contains(&it.saturating_abs());
-        self.clock_offset_ms().filter(is_corrected).unwrap_or(0)
+        self.timekeeper.correction_ms()
     }
 
     /// Measures the difference of the clocks: `Date` leaves out the fraction of its second, and was
@@ -611,13 +653,12 @@ impl Client {
     fn compare_clocks(&self, date: Timestamp, begun: Timestamp, at: Timestamp) {
         let ours = begun.as_ms().midpoint(at.as_ms());
         let offset_ms = date.plus_ms(500).as_ms().saturating_sub(ours);
-        self.offset_ms.store(offset_ms, Ordering::Relaxed);
+        self.timekeeper.measure(offset_ms);
         let is_off = offset_ms.saturating_abs() >= OFFSET_MIN_MS;
         if is_off && !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 offset_ms,
-                "this machine's clock is not Sumsub's: signatures are dated by Sumsub's, and \
-                 everything else is dated wrong until the clock is set"
+                "this machine's clock is not Sumsub's: everything is dated by Sumsub's until it is set"
             );
         } else if !is_off && self.has_warned.swap(false, Ordering::Relaxed) {
             tracing::info!(offset_ms, "this machine's clock and Sumsub's agree again");

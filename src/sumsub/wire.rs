@@ -7,7 +7,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::domain::organization::OrganizationType;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verdict::{About, Named, Word};
 use crate::domain::verification::Event;
 use crate::sumsub::{Applicant, Review, SumsubError};
 
@@ -15,6 +17,8 @@ use crate::sumsub::{Applicant, Review, SumsubError};
 const WORD_BYTES_MAX: usize = 256;
 /// The longest access token that is passed on; Sumsub's are below 1 KB (stated).
 const TOKEN_BYTES_MAX: usize = 4096;
+/// 2015-01-01: a number before it is none of milliseconds, and no instant of Sumsub's.
+const FIRST_MS: i64 = 1_420_070_400_000;
 /// The longest link that is passed on.
 const LINK_BYTES_MAX: usize = 2048;
 
@@ -26,6 +30,8 @@ struct ApplicantBody {
     created_at: Option<String>,
     review: Option<ReviewBody>,
     deleted: Option<Value>,
+    #[serde(rename = "type")]
+    kind: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +41,7 @@ struct ReviewBody {
     review_result: Option<Value>,
     review_date: Option<String>,
     elapsed_since_pending_ms: Option<i64>,
+    level_name: Option<Value>,
 }
 
 impl ReviewBody {
@@ -78,12 +85,14 @@ pub fn applicant(body: &[u8], answered_at: Timestamp) -> Result<Applicant, Sumsu
         external_user_id: it.external_user_id,
         created_at: it.created_at.as_deref().and_then(instant),
         is_settled: it.review.as_ref().is_some_and(ReviewBody::is_settled),
-        review: match it.deleted.as_ref().and_then(lenient_bool) {
+        level: named_text(it.review.as_ref().and_then(|it| it.level_name.as_ref())),
+        kind: named_type(it.kind.as_ref()),
+        review: match named_flag(it.deleted.as_ref()) {
             // Deactivated: what was checked no longer counts, as when the webhook says so.
-            Some(true) => {
+            Named::As(true) | Named::Unreadably => {
                 Some(Review { event: Event::ProviderReset, happened_at: None, answered_at })
             }
-            Some(false) | None => it.review.and_then(|it| it.standing(answered_at)),
+            Named::As(false) | Named::Not => it.review.and_then(|it| it.standing(answered_at)),
         },
     })
 }
@@ -241,7 +250,6 @@ pub enum Meaning {
 }
 
 /// A webhook, read.
-#[expect(clippy::struct_excessive_bools, reason = "independent flags of Sumsub's own body")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     /// Sumsub's `type`.
@@ -252,19 +260,24 @@ pub struct Webhook {
     pub applicant_id: Option<String>,
     /// The applicant's external id.
     pub external_user_id: Option<String>,
-    /// Whether the applicant is a person of a company.
-    pub is_member_of_company: bool,
-    /// `sandboxMode`, if it was given.
-    pub sandbox_mode: Option<bool>,
-    /// A manual test from Sumsub's dashboard.
-    pub is_test: bool,
+    /// Whether the applicant is a person of a company: `applicantMemberOf`.
+    pub is_member_of_company: Named<bool>,
+    /// `sandboxMode`.
+    pub sandbox_mode: Named<bool>,
+    /// A manual test from Sumsub's dashboard: `testMode`.
+    pub is_test: Named<bool>,
+    /// The applicant's level.
+    pub level: Named<String>,
+    /// The applicant's type.
+    pub applicant_type: Named<OrganizationType>,
     /// When it happened, by Sumsub's word.
     pub happened_at: Option<Timestamp>,
 }
 
 impl Webhook {
     /// Reads a webhook's body; `None` if it is no JSON object. Fields of an unexpected type count as
-    /// missing: a stream of 200s is worth more than strictness towards a sender we cannot correct.
+    /// missing: a stream of 200s is worth more than strictness towards a sender we cannot correct. But
+    /// for those that guard a verdict there is a difference between missing and unreadable.
     pub fn read(body: &[u8]) -> Option<Self> {
         let Value::Object(fields) = serde_json::from_slice::<Value>(body).ok()? else {
             return None;
@@ -288,16 +301,29 @@ impl Webhook {
             event_type,
             applicant_id: word("applicantId"),
             external_user_id: word("externalUserId"),
-            is_member_of_company: fields
-                .get("applicantMemberOf")
-                .and_then(Value::as_array)
-                .is_some_and(|it| !it.is_empty()),
-            sandbox_mode: fields.get("sandboxMode").and_then(lenient_bool),
-            is_test: fields.get("testMode").and_then(lenient_bool).unwrap_or(false),
-            happened_at: word("createdAtMs")
-                .and_then(|it| instant(&it))
-                .or_else(|| word("createdAt").and_then(|it| instant(&it))),
+            is_member_of_company: membership(fields.get("applicantMemberOf")),
+            sandbox_mode: named_flag(fields.get("sandboxMode")),
+            is_test: named_flag(fields.get("testMode")),
+            level: named_text(fields.get("levelName")),
+            applicant_type: named_type(fields.get("applicantType")),
+            happened_at: happened_at(&fields, verdict),
         })
+    }
+
+    /// What it says to be judged, if it says that `event` happened.
+    pub fn word(&self, event: Event) -> Word {
+        let is_workflow = matches!(
+            self.event_type.as_deref(),
+            Some("applicantWorkflowCompleted" | "applicantWorkflowFailed")
+        );
+        let guards = [&self.is_member_of_company, &self.sandbox_mode, &self.is_test];
+        Word {
+            event,
+            about: if is_workflow { About::Workflow } else { About::Review },
+            level: self.level.clone(),
+            applicant_type: self.applicant_type.clone(),
+            has_unreadable_guard: guards.contains(&&Named::Unreadably),
+        }
     }
 }
 
@@ -315,9 +341,16 @@ fn verdict_of(answer: Option<&str>, reject_type: Option<&str>) -> Option<Event> 
 fn meaning_of(event_type: Option<&str>, verdict: Option<Event>) -> Meaning {
     match event_type {
         // Only these carry a verdict, whatever answer rides on other types.
-        Some("applicantReviewed" | "applicantWorkflowCompleted" | "applicantWorkflowFailed") => {
+        Some("applicantReviewed" | "applicantWorkflowCompleted") => {
             verdict.map_or(Meaning::NoVerdict, Meaning::Happened)
         }
+        // It ended badly, also where it could not be executed, bears no answer or a stale GREEN.
+        Some("applicantWorkflowFailed") => match verdict {
+            Some(Event::ProviderRejected | Event::ProviderRetry) => {
+                verdict.map_or(Meaning::NoVerdict, Meaning::Happened)
+            }
+            _ => Meaning::Happened(Event::ProviderStepFailed),
+        },
         Some("applicantPending" | "applicantPrechecked" | "applicantAwaitingService") => {
             Meaning::Happened(Event::ProviderPending)
         }
@@ -350,17 +383,77 @@ fn meaning_of(event_type: Option<&str>, verdict: Option<Event>) -> Meaning {
     }
 }
 
+/// What is there, read; Sumsub writes `null` where it has nothing, as in `reviewResult`.
+fn named<T>(value: Option<&Value>, read: impl FnOnce(&Value) -> Option<T>) -> Named<T> {
+    match value {
+        None | Some(Value::Null) => Named::Not,
+        Some(it) => read(it).map_or(Named::Unreadably, Named::As),
+    }
+}
+
 /// Some of Sumsub's samples show booleans as strings.
-fn lenient_bool(value: &Value) -> Option<bool> {
-    value.as_bool().or_else(|| match value.as_str()? {
-        "true" => Some(true),
-        "false" => Some(false),
+fn named_flag(value: Option<&Value>) -> Named<bool> {
+    named(value, |it| {
+        it.as_bool().or_else(|| match it.as_str()?.to_ascii_lowercase().as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        })
+    })
+}
+
+fn named_text(value: Option<&Value>) -> Named<String> {
+    named(value, |it| it.as_str().filter(|it| it.len() <= WORD_BYTES_MAX).map(ToOwned::to_owned))
+}
+
+fn named_type(value: Option<&Value>) -> Named<OrganizationType> {
+    named(value, |it| match it.as_str()? {
+        "company" => Some(OrganizationType::Business),
+        "individual" => Some(OrganizationType::Individual),
         _ => None,
     })
 }
 
+/// `applicantMemberOf`: the companies that a person belongs to; a company has none.
+fn membership(value: Option<&Value>) -> Named<bool> {
+    named(value, |it| {
+        let companies = it.as_array()?;
+        let is_company = |it: &Value| it.get("applicantId").is_some_and(Value::is_string);
+        companies.iter().all(is_company).then_some(!companies.is_empty())
+    })
+}
+
+/// When it happened. `createdAt` leaves out the fraction of its second: an approval counts as of the
+/// beginning, what takes access away as of the end, so that the order of the two is never the worse one.
+fn happened_at(
+    fields: &serde_json::Map<String, Value>,
+    verdict: Option<Event>,
+) -> Option<Timestamp> {
+    let read = |name: &str| {
+        let value = fields.get(name)?;
+        // Retyped on the way: still an instant.
+        let ms = || value.as_i64().filter(|it| *it >= FIRST_MS).map(Timestamp::from_ms);
+        value.as_str().and_then(instant).or_else(ms)
+    };
+    let takes_away =
+        verdict.is_some_and(|it| it != Event::ProviderApproved) || is_withdrawal(fields);
+    let whole_second = || Some(read("createdAt")?.plus_ms(if takes_away { 999 } else { 0 }));
+    read("createdAtMs").or_else(whole_second)
+}
+
+fn is_withdrawal(fields: &serde_json::Map<String, Value>) -> bool {
+    let event_type = fields.get("type").and_then(Value::as_str);
+    matches!(
+        meaning_of(event_type, None),
+        Meaning::Happened(Event::ProviderOnHold | Event::ProviderReset | Event::ProviderStepFailed)
+    )
+}
+
 /// Reads `yyyy-MM-dd HH:mm:ss.SSS` and `yyyy-MM-dd HH:mm:ss+0000`; without a zone it is UTC.
 fn instant(text: &str) -> Option<Timestamp> {
+    if text.ends_with('Z') {
+        return Timestamp::parse(text);
+    }
     let bare = text.strip_suffix("+0000").unwrap_or(text);
     let (date, time) = bare.split_once(' ')?;
     Timestamp::parse(&format!("{date}T{time}Z"))
@@ -375,6 +468,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table is read whole")]
     fn only_a_completed_review_carries_a_verdict() {
         use serde_json::json;
         let green = json!({"reviewAnswer": "GREEN"});
@@ -416,6 +510,18 @@ mod tests {
                 "completed",
                 green.clone(),
                 Meaning::Happened(Event::ProviderApproved),
+            ),
+            (
+                "applicantWorkflowFailed",
+                "completed",
+                green.clone(),
+                Meaning::Happened(Event::ProviderStepFailed),
+            ),
+            (
+                "applicantWorkflowFailed",
+                "completed",
+                Value::Null,
+                Meaning::Happened(Event::ProviderStepFailed),
             ),
             ("applicantOnHold", "onHold", green.clone(), Meaning::Happened(Event::ProviderOnHold)),
             ("applicantReset", "init", green.clone(), Meaning::Happened(Event::ProviderReset)),
@@ -517,10 +623,86 @@ mod tests {
             "applicantMemberOf": [{"applicantId": "c"}], "createdAtMs": 1}));
 
         assert_eq!(it.event_type, None);
-        assert_eq!(it.sandbox_mode, Some(false));
-        assert!(it.is_test && it.is_member_of_company);
+        assert_eq!(it.sandbox_mode, Named::As(false));
+        assert_eq!((it.is_test, it.is_member_of_company), (Named::As(true), Named::As(true)));
         assert_eq!(it.happened_at, None);
         assert_eq!(Webhook::read(b"[1]"), None);
         assert_eq!(Webhook::read(b"\xff"), None);
+    }
+
+    #[test]
+    fn a_guard_is_missing_readable_or_neither() {
+        use serde_json::json;
+        for (value, expected) in [
+            (json!(true), Named::As(true)),
+            (json!("true"), Named::As(true)),
+            (json!("True"), Named::As(true)),
+            (json!("FALSE"), Named::As(false)),
+            (Value::Null, Named::Not),
+            (json!(1), Named::Unreadably),
+            (json!(0), Named::Unreadably),
+            (json!(""), Named::Unreadably),
+            (json!(" true"), Named::Unreadably),
+            (json!("yes"), Named::Unreadably),
+            (json!([]), Named::Unreadably),
+            (json!({}), Named::Unreadably),
+        ] {
+            let it = webhook(&json!({"sandboxMode": value, "testMode": value}));
+            assert_eq!((&it.sandbox_mode, &it.is_test), (&expected, &expected), "{value}");
+        }
+        for (value, expected) in [
+            (json!([]), Named::As(false)),
+            (json!([{"applicantId": "c"}]), Named::As(true)),
+            (Value::Null, Named::Not),
+            (json!([{}]), Named::Unreadably),
+            (json!([null]), Named::Unreadably),
+            (json!(["c"]), Named::Unreadably),
+            (json!([{"applicantId": 7}]), Named::Unreadably),
+            (json!({"applicantId": "c"}), Named::Unreadably),
+            (json!("c"), Named::Unreadably),
+            (json!(true), Named::Unreadably),
+        ] {
+            let it = webhook(&json!({"applicantMemberOf": value}));
+            assert_eq!(it.is_member_of_company, expected, "{value}");
+            let is_unreadable = it.word(Event::ProviderApproved).has_unreadable_guard;
+            assert_eq!(is_unreadable, expected == Named::Unreadably);
+        }
+        let bare = webhook(&json!({}));
+        assert_eq!(bare.is_member_of_company, Named::Not);
+        assert_eq!((bare.sandbox_mode, bare.is_test), (Named::Not, Named::Not));
+    }
+
+    #[test]
+    fn a_level_or_type_that_cannot_be_read_is_not_a_missing_one() {
+        use serde_json::json;
+        let text = |it: &str| Named::As(it.to_owned());
+        for (value, expected) in [
+            (json!("kyb-level"), text("kyb-level")),
+            (json!(""), text("")),
+            (Value::Null, Named::Not),
+            (json!(7), Named::Unreadably),
+            (json!(["kyb-level"]), Named::Unreadably),
+            (json!({"name": "kyb-level"}), Named::Unreadably),
+            (json!("x".repeat(WORD_BYTES_MAX + 1)), Named::Unreadably),
+        ] {
+            assert_eq!(webhook(&json!({"levelName": value})).level, expected, "{value}");
+            let body = json!({"id": "a", "externalUserId": "o", "review": {"levelName": value}});
+            let at = Timestamp::from_ms(0);
+            assert_eq!(applicant(body.to_string().as_bytes(), at).unwrap().level, expected);
+        }
+        for (value, expected) in [
+            (json!("company"), Named::As(OrganizationType::Business)),
+            (json!("individual"), Named::As(OrganizationType::Individual)),
+            (Value::Null, Named::Not),
+            (json!("Company"), Named::Unreadably),
+            (json!(""), Named::Unreadably),
+            (json!(1), Named::Unreadably),
+        ] {
+            let it = webhook(&json!({"applicantType": value}));
+            assert_eq!(it.applicant_type, expected, "{value}");
+            let body = json!({"id": "a", "externalUserId": "o", "type": value});
+            let at = Timestamp::from_ms(0);
+            assert_eq!(applicant(body.to_string().as_bytes(), at).unwrap().kind, expected);
+        }
     }
 }

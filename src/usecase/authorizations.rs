@@ -64,7 +64,7 @@ pub fn request_authorization_and(
     also: Also<Authorization>,
 ) -> Result<Authorization, Failure> {
     let (granting, authorized) = (granting.clone(), authorized.clone());
-    let clock = Arc::clone(&appliance.clock);
+    let timekeeper = Arc::clone(&appliance.timekeeper);
     appliance.store.write(move |tx| {
         let customer = tx.organization(&granting)?.ok_or(Failure::OrganizationNotFound)?;
         if customer.created_by.as_ref() != Some(&authorized) {
@@ -76,7 +76,7 @@ pub fn request_authorization_and(
         if tx.live_authorization(&granting, &authorized)?.is_some() {
             return Err(Failure::AuthorizationExists);
         }
-        let note = note(&by, clock());
+        let note = note(&by, timekeeper.moment().known_at);
         let issued = tx.issue_authorization(&granting, &authorized, &note)?;
         also(tx, &issued)?;
         Ok(issued)
@@ -141,12 +141,13 @@ pub fn revoke_authorization_and(
 ) -> Result<Authorization, Failure> {
     let reason = reason.map(checked_reason).transpose()?;
     let (granting, authorized) = (granting.clone(), authorized.clone());
-    let clock = Arc::clone(&appliance.clock);
+    let timekeeper = Arc::clone(&appliance.timekeeper);
     appliance.store.write(move |tx| {
         let live =
             tx.live_authorization(&granting, &authorized)?.ok_or(Failure::AuthorizationNotFound)?;
         let event = NewAuthorizationEvent::Revoked { reason };
-        let revoked = tx.record_authorization(live.id, &event, &note(&by, clock()))?;
+        let revoked =
+            tx.record_authorization(live.id, &event, &note(&by, timekeeper.moment().known_at))?;
         also(tx, &revoked)?;
         Ok(revoked)
     })

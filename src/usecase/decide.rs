@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::domain::fold::Standing;
+use crate::domain::fold::{Fact, Overrule, Standing, Verification, newest_said, overrule};
 use crate::domain::organization::OrganizationId;
+use crate::domain::timekeeper::{ClockStanding, Timekeeper};
 use crate::domain::verification::{Event, Step, step};
-use crate::store::{Cause, NewFact};
+use crate::store::{Cause, DatedBy, IgnoredApproval, NewFact, RecordedFact};
 use crate::usecase::{Appliance, Failure};
 
 /// The most characters of a reason.
@@ -49,37 +50,123 @@ impl Decision {
     }
 }
 
-/// Records an operator's decision, if it fits the status. `actor` is `operator:<login>`.
+/// What a decision rests on, and how far it may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ground {
+    /// The newest fact of Sumsub's or an operator's that the maker was shown, by its sequence; 0:
+    /// there was none. [`shown`] tells it.
+    pub basis: i64,
+    /// Whether an approval may go against a verdict of Sumsub's.
+    pub against_provider: bool,
+}
+
+/// What an operator is shown before a decision.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// How the verification stands.
+    pub standing: Standing,
+    /// The newest fact of Sumsub's or an operator's: the basis of a decision made on this.
+    pub newest: Option<RecordedFact>,
+    /// What an approval would overrule.
+    pub overrule: Option<Overrule>,
+    /// The approval of Sumsub's that does not count and waits for somebody.
+    pub ignored: Option<IgnoredApproval>,
+}
+
+impl Shown {
+    /// The basis of a decision made on this.
+    pub fn basis(&self) -> i64 {
+        self.newest.as_ref().map_or(0, |it| it.fact.sequence)
+    }
+}
+
+/// Shows what a decision would rest on.
+pub fn shown(appliance: &Appliance, organization: &OrganizationId) -> Result<Shown, Failure> {
+    let now = (appliance.clock)();
+    appliance.store.snapshot(|register| {
+        let verification =
+            register.verification(organization)?.ok_or(Failure::OrganizationNotFound)?;
+        let recorded = register.facts(organization)?;
+        let facts: Vec<Fact> = recorded.iter().map(|it| it.fact.clone()).collect();
+        let newest = newest_said(&facts);
+        Ok(Shown {
+            standing: verification.at(now),
+            overrule: overrule(&facts, verification.applicant_id.as_deref()),
+            newest: recorded.into_iter().find(|it| it.fact.sequence == newest),
+            ignored: register.ignored_approval(organization)?,
+        })
+    })
+}
+
+/// Records an operator's decision, if it fits the status, nothing has happened that its maker had not
+/// been shown, and it overrules Sumsub only where it says so. `actor` is `operator:<login>`.
 pub fn decide(
     appliance: &Appliance,
     organization: &OrganizationId,
     decision: Decision,
-    actor: &str,
-    reason: &str,
+    ground: Ground,
+    (actor, reason): (&str, &str),
 ) -> Result<Standing, Failure> {
     let cause = Cause::Operator { actor: actor.to_owned(), reason: checked_reason(reason)? };
-    let (of, clock, rules) =
-        (organization.clone(), Arc::clone(&appliance.clock), appliance.rules.clone());
+    let (of, timekeeper, rules) =
+        (organization.clone(), Arc::clone(&appliance.timekeeper), appliance.rules.clone());
     appliance.store.write(move |tx| {
-        let now = clock();
+        let now = timekeeper.moment();
         let kind = tx.organization(&of)?.ok_or(Failure::OrganizationNotFound)?.kind;
+        // What our clock dated wrong is put right before anything is decided on it.
+        tx.correct_clock(&of, &now)?;
         let verification = tx.verification(&of)?.ok_or(Failure::OrganizationNotFound)?;
-        let state = verification.state_at(now);
+        let facts: Vec<Fact> = tx.facts(&of)?.into_iter().map(|it| it.fact).collect();
+        let newest = newest_said(&facts);
+        if newest > ground.basis {
+            return Err(Failure::Overtaken { newest });
+        }
+        if ground.basis != newest && !facts.iter().any(|it| it.sequence == ground.basis) {
+            let what = format!(
+                "no fact of this customer that can be decided on is numbered {}",
+                ground.basis
+            );
+            return Err(Failure::Invalid(what));
+        }
+        let state = verification.state_at(now.at);
         if step(state, decision.event()) == Step::Refused {
             let decision = decision.as_str();
             return Err(Failure::DecisionRefused { decision, status: state.status() });
         }
+        if decision == Decision::Approve {
+            may_approve(&timekeeper, &facts, &verification, ground)?;
+        }
         let fact = NewFact {
             event: decision.event(),
-            happened_at: now,
+            happened_at: now.at,
             applicant_id: None,
             begun_at: None,
             valid_days: rules.valid_days(kind),
+            level: None,
+            basis: Some(newest),
+            dated_by: DatedBy::Us,
             cause,
         };
-        let recorded = tx.record(&of, &fact, now)?;
+        let recorded = tx.record(&of, &fact, &now)?;
         Ok(recorded.after.at(recorded.known_at))
     })
+}
+
+fn may_approve(
+    timekeeper: &Timekeeper,
+    facts: &[Fact],
+    verification: &Verification,
+    ground: Ground,
+) -> Result<(), Failure> {
+    if let ClockStanding::Behind { by_ms } = timekeeper.standing() {
+        return Err(Failure::ClockBehind { by_s: by_ms / 1000 });
+    }
+    match overrule(facts, verification.applicant_id.as_deref()) {
+        Some(it @ Overrule::Against { .. }) if !ground.against_provider => {
+            Err(Failure::Overrules(it))
+        }
+        Some(Overrule::Against { .. } | Overrule::NoCheck) | None => Ok(()),
+    }
 }
 
 /// A reason is the only trace of why: 1 to 500 characters.

@@ -7,13 +7,13 @@
 use crate::domain::authorization::{
     Acting, AuthorizationEvent, AuthorizationStatus, Purpose, Refusal, known_at,
 };
-use crate::domain::fold::{Fact, Verification};
+use crate::domain::fold::{Fact, Standing, Verification};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Status};
-use crate::store::{AuthorizationCause, Cause, RecordedFact};
-use crate::usecase::history::{ChangeSource, EXPIRED, changes};
-use crate::usecase::{Appliance, Failure};
+use crate::store::{AuthorizationCause, Cause, IgnoredApproval, Outcome, RecordedFact};
+use crate::usecase::history::{ChangeSource, EXPIRED, changes, overruled};
+use crate::usecase::{Appliance, Failure, in_words};
 
 /// The gate between two organizations at an instant.
 #[derive(Clone, Debug)]
@@ -55,6 +55,8 @@ pub struct Condition {
     pub since: Option<Timestamp>,
     /// The fact that it rests on.
     pub fact: Option<RestsOn>,
+    /// What every reader is told of it.
+    pub note: Option<String>,
 }
 
 /// Which condition.
@@ -181,18 +183,19 @@ pub fn explain(
                 .to_owned(),
         ));
     }
-    let now = (appliance.clock)();
+    let now = appliance.timekeeper.decision_instant();
     let known_until = at.unwrap_or(Timestamp::from_ms(i64::MAX));
     let at = at.unwrap_or(now);
     if at > now {
         return Err(Failure::Invalid(format!("`at` lies ahead; it is {now} now")));
     }
-    let (created_at, recorded, loa, loa_cause) = appliance.store.snapshot(|register| {
+    let (created_at, recorded, loa, loa_cause, ignored) = appliance.store.snapshot(|register| {
         let customer = register.organization(granting)?.ok_or(Failure::OrganizationNotFound)?;
         register.organization(authorized)?.ok_or(Failure::OrganizationNotFound)?;
         let loa = known_at(&register.authorization_facts(granting, authorized)?, known_until);
         let cause = loa.map(|(_, it)| register.authorization_cause(it.sequence)).transpose()?;
-        Ok::<_, Failure>((customer.created_at, register.facts(granting)?, loa, cause))
+        let ignored = register.ignored_approval(granting)?;
+        Ok::<_, Failure>((customer.created_at, register.facts(granting)?, loa, cause, ignored))
     })?;
     let recorded: Vec<RecordedFact> =
         recorded.into_iter().filter(|it| it.fact.known_at <= known_until).collect();
@@ -202,33 +205,33 @@ pub fn explain(
     let refusal =
         Acting::on_behalf(authorized.clone(), granting.clone(), Purpose::Act, live, standing).err();
 
+    let deciding = deciding_fact(created_at, &recorded, at);
+    // An approval that does not count is told where one is missing.
+    let ignored = ignored.filter(|it| standing.status != Status::Approved && it.known_at <= at);
     let loa_fact = loa.zip(loa_cause).map(|((_, it), cause)| RestsOn::Authorization {
         sequence: it.sequence,
         event: it.event,
         cause,
     });
     let loa_since = loa.map(|(_, it)| it.known_at);
+    let of_loa = |name, holds| Condition {
+        name,
+        holds,
+        value: loa.map_or("NONE", |(status, _)| status.as_str()),
+        since: loa_since,
+        fact: loa_fact.clone(),
+        note: None,
+    };
     let conditions = vec![
-        Condition {
-            name: ConditionName::Live,
-            holds: live.is_some(),
-            value: loa.map_or("NONE", |(status, _)| status.as_str()),
-            since: loa_since,
-            fact: loa_fact.clone(),
-        },
-        Condition {
-            name: ConditionName::Signed,
-            holds: live == Some(AuthorizationStatus::Active),
-            value: loa.map_or("NONE", |(status, _)| status.as_str()),
-            since: loa_since,
-            fact: loa_fact,
-        },
+        of_loa(ConditionName::Live, live.is_some()),
+        of_loa(ConditionName::Signed, live == Some(AuthorizationStatus::Active)),
         Condition {
             name: ConditionName::Approved,
             holds: standing.status == Status::Approved,
             value: standing.status.as_str(),
             since: Some(standing.updated_at),
-            fact: deciding_fact(created_at, &recorded, at),
+            note: noted(&facts, standing, ignored.as_ref()),
+            fact: deciding,
         },
     ];
     Ok(Explanation {
@@ -237,7 +240,7 @@ pub fn explain(
         at,
         is_effective: refusal.is_none(),
         conditions,
-        next: refusal.map(|it| next(it, standing.status)),
+        next: refusal.map(|it| next(it, standing.status, ignored.as_ref())),
     })
 }
 
@@ -258,13 +261,58 @@ fn deciding_fact(
     })
 }
 
+/// What every reader is told of the verification's condition.
+fn noted(facts: &[Fact], standing: Standing, ignored: Option<&IgnoredApproval>) -> Option<String> {
+    if let Some(it) = ignored {
+        return Some(ignored_in_words(it));
+    }
+    if standing.status != Status::Approved {
+        return None;
+    }
+    Verification::approval(facts).and_then(|it| overruled(facts, it)).map(in_words)
+}
+
+/// An approval of Sumsub's that does not count, for whoever waits for one.
+pub fn ignored_in_words(it: &IgnoredApproval) -> String {
+    let named = |it: &Option<String>| it.as_ref().map_or("none", |it| it).to_owned();
+    let why = match it.outcome {
+        Outcome::OtherApplicantType => {
+            format!(
+                "the applicant's type ({}) is not the organization's",
+                named(&it.applicant_type)
+            )
+        }
+        Outcome::UnreadableGuard => "what guards it cannot be read".to_owned(),
+        Outcome::WorkflowStep => "only the end of the workflow decides".to_owned(),
+        Outcome::OtherLevel
+        | Outcome::Changed
+        | Outcome::NoChange
+        | Outcome::NotCurrentApplicant
+        | Outcome::Informational
+        | Outcome::NoVerdict
+        | Outcome::AwaitingProvider
+        | Outcome::UnknownType
+        | Outcome::UnknownApplicant
+        | Outcome::MemberOfCompany
+        | Outcome::OtherEnvironment
+        | Outcome::TestEvent
+        | Outcome::Unreadable => format!("level {} is not accepted", named(&it.level)),
+    };
+    format!("Sumsub approved at {}, and that does not count: {why}", it.happened_at)
+}
+
 /// The one next action. The LOA comes first, because the customer can sign it at any time.
-fn next(refusal: Refusal, status: Status) -> Next {
+fn next(refusal: Refusal, status: Status, ignored: Option<&IgnoredApproval>) -> Next {
     let (who, what) = match (refusal, status) {
         (Refusal::NoLiveAuthorization, _) => {
             (Who::Broker, "Request a Letter of Authorization: POST /v1/authorizations.")
         }
         (Refusal::NotSigned, _) => (Who::Customer, "Sign the Letter of Authorization."),
+        (_, status) if ignored.is_some() && status != Status::Rejected => (
+            Who::Operator,
+            "Sumsub has approved, and the approval does not count: accept its level, or ask the \
+             customer again. `countersign doctor` says how.",
+        ),
         (_, Status::NotStarted | Status::ResubmissionRequired) => (
             Who::Broker,
             "Start a session (POST /v1/organizations/verification) and hand the customer over.",

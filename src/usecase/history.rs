@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::fold::{Fact, Verification};
+use crate::domain::fold::{Fact, Overrule, Verification, overrule};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Status};
@@ -24,6 +24,8 @@ pub struct Change {
     pub cause: &'static str,
     /// The fact that brought it about; of an expiry, the one that gave the approval.
     pub fact: Option<i64>,
+    /// What it overruled, if an operator approved.
+    pub overrule: Option<Overrule>,
 }
 
 /// The word of a change that time brought about.
@@ -132,8 +134,20 @@ impl Walk {
             source,
             cause,
             fact: fact.map(|it| it.sequence),
+            overrule: fact.filter(|_| cause != EXPIRED).and_then(|it| overruled(facts, it)),
         });
     }
+}
+
+/// What an operator's approval overruled, by what was known when it was made.
+pub(super) fn overruled(facts: &[Fact], approval: &Fact) -> Option<Overrule> {
+    if approval.event != Event::OperatorApprove {
+        return None;
+    }
+    let known: Vec<Fact> =
+        facts.iter().filter(|it| it.sequence < approval.sequence).cloned().collect();
+    let applicant = Verification::rebuild(approval.known_at, &known).applicant_id;
+    overrule(&known, applicant.as_deref())
 }
 
 fn source_of(event: Event) -> ChangeSource {
@@ -146,7 +160,10 @@ fn source_of(event: Event) -> ChangeSource {
         | Event::ProviderRejected
         | Event::ProviderRetry
         | Event::ProviderOnHold
-        | Event::ProviderReset => ChangeSource::Provider,
+        | Event::ProviderReset
+        | Event::ProviderStepFailed => ChangeSource::Provider,
+        // Sumsub was asked for its time.
+        Event::ClockCorrected => ChangeSource::Reconcile,
         Event::OperatorHold
         | Event::OperatorApprove
         | Event::OperatorReject

@@ -13,9 +13,11 @@ use crate::domain::authorization::Acting;
 use crate::domain::fold::{CLOCK_SKEW_MS, Standing};
 use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verdict::Named;
 use crate::domain::verification::{Event, Status, Step, step};
 use crate::store::{Cause, ImportAttempt, Recorded, StoreError};
-use crate::sumsub::{Applicant, ImportAnswer, SumsubError};
+use crate::sumsub::{Applicant, ImportAnswer, ImportMode, SumsubError};
+use crate::usecase::receive_webhook::Applying;
 use crate::usecase::start_session::{Arrival, record_arrival};
 use crate::usecase::{Also, Appliance, Failure, nothing_else};
 
@@ -75,6 +77,13 @@ pub fn import_verification_and(
         }
     })?;
     let permit = appliance.permits.take()?;
+    // What is compared with Sumsub's instants must not be dated by a clock that may be wrong. Where
+    // Sumsub does not answer, the import fails by itself.
+    if appliance.timekeeper.measured().is_none() {
+        drop(appliance.sumsub.ask_the_time());
+    }
+    let begun = appliance.timekeeper.moment();
+    let now = begun.at;
     let sha256: [u8; 32] = Sha256::digest(token.0.as_bytes()).into();
     let of = subject.clone();
     let attempt = appliance.store.write(move |tx| tx.begin_import(&of, &sha256, now))?;
@@ -86,7 +95,7 @@ pub fn import_verification_and(
     let answer = ask_sumsub(appliance, &subject, token, (&sha256, attempt, begun_at));
     drop(permit);
 
-    let clock = Arc::clone(&appliance.clock);
+    let (clock, applying) = (Arc::clone(&appliance.clock), Applying::by(appliance));
     let applicant = match answer {
         Ok(applicant) => applicant,
         Err(failure) => {
@@ -96,16 +105,17 @@ pub fn import_verification_and(
             return Err(failure);
         }
     };
-    let rules = appliance.rules.clone();
+    let level = level_of(appliance, &applicant);
     appliance.store.write(move |tx| {
-        let now = clock();
-        tx.end_import(&subject, &sha256, now)?;
+        let now = applying.timekeeper.moment();
+        tx.end_import(&subject, &sha256, now.at)?;
         let verification =
             tx.verification(&subject)?.ok_or(StoreError::Corrupt("verification"))?;
         let is_refused =
-            step(verification.state_at(now), Event::ImportAccepted) == Step::Refused;
-        let arrival = Arrival { event: Event::ImportAccepted, applicant, begun_at, cause };
-        let recorded = record_arrival(tx, &rules, &subject, &arrival, now)?;
+            step(verification.state_at(now.at), Event::ImportAccepted) == Step::Refused;
+        let level = Some(level);
+        let arrival = Arrival { event: Event::ImportAccepted, applicant, level, begun_at, cause };
+        let recorded = record_arrival(tx, &applying, &subject, &arrival, &now)?;
         let standing = standing_right_after(&recorded, &arrival.applicant);
         if is_refused {
             return Ok(None);
@@ -116,6 +126,25 @@ pub fn import_verification_and(
     // Rejected while Sumsub was asked: the applicant is linked for audit, and the answer is the
     // one that every other import of a rejected customer gets.
     .ok_or(Failure::VerificationRejected)
+}
+
+/// The level of an imported applicant: the one that was asked for, or the one that the copy has, by
+/// Sumsub's answer or, where it names none, by the applicant. Empty: Sumsub names none.
+fn level_of(appliance: &Appliance, applicant: &Applicant) -> String {
+    let rules = &appliance.rules;
+    let asked_for = rules.acceptance.level_asked_for(OrganizationType::Individual);
+    let named = |it: &Applicant| it.level.value().cloned();
+    match (rules.import_mode, &applicant.level) {
+        (ImportMode::Reuse, _) => asked_for.unwrap_or_default().to_owned(),
+        (ImportMode::Copy, Named::As(level)) => level.clone(),
+        (ImportMode::Copy, Named::Unreadably) => String::new(),
+        (ImportMode::Copy, Named::Not) => {
+            let external = &applicant.external_user_id;
+            // The token is spent: what is not known keeps the approval out, and not the import.
+            let read = appliance.sumsub.read_applicant(&applicant.id, external).ok().flatten();
+            read.as_ref().and_then(named).unwrap_or_default()
+        }
+    }
 }
 
 /// PENDING even if the verdict on this very applicant has overtaken our commit: there is no

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod handoff_links;
 pub mod history;
 pub mod import_verification;
+pub mod judge_again;
 pub mod keys;
 pub mod migrate;
 pub mod observe;
@@ -27,6 +28,7 @@ pub mod retention;
 pub mod scheduled_backups;
 pub mod sign_letter;
 pub mod start_session;
+pub mod timekeeping;
 pub mod webhook_endpoints;
 
 use std::fmt;
@@ -35,9 +37,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::domain::authorization::Refusal;
 use crate::domain::environment::Environment;
+use crate::domain::fold::Overrule;
 use crate::domain::organization::OrganizationType;
+use crate::domain::timekeeper::Timekeeper;
 use crate::domain::timestamp::Clock;
-use crate::domain::verification::Status;
+use crate::domain::verdict::Acceptance;
+use crate::domain::verification::{Event, Status};
 use crate::outbox::Outbox;
 use crate::store::{Store, StoreError, Tx};
 use crate::sumsub::{Client, ImportMode, SumsubError};
@@ -59,8 +64,10 @@ pub struct Appliance {
     pub sumsub: Client,
     /// The way to our callers' webhook endpoints.
     pub outbox: Outbox,
-    /// The clock.
+    /// The clock: this machine's, corrected by Sumsub's.
     pub clock: Clock,
+    /// What is known of that clock.
+    pub timekeeper: Arc<Timekeeper>,
     /// What the operator configured.
     pub rules: Rules,
     /// How many requests may wait for Sumsub at once.
@@ -78,6 +85,8 @@ pub struct Rules {
     pub environment: Environment,
     /// Which of Sumsub's products an import uses.
     pub import_mode: ImportMode,
+    /// Whose verdict counts.
+    pub acceptance: Acceptance,
     /// How many days an approval of a BUSINESS counts; 0 = for ever.
     pub valid_days_business: u32,
     /// As above, for an INDIVIDUAL.
@@ -204,6 +213,21 @@ pub enum Failure {
         /// The status that it met.
         status: Status,
     },
+    /// Something happened that the maker of a decision had not been shown.
+    #[error("something happened meanwhile (fact {newest}): look again, then decide")]
+    Overtaken {
+        /// The newest fact of Sumsub's or an operator's.
+        newest: i64,
+    },
+    /// An approval would overrule Sumsub, and its maker did not say that it should.
+    #[error("this would be on record as: {}", in_words(*.0))]
+    Overrules(Overrule),
+    /// This machine's clock lies before what the register knows.
+    #[error("this machine's clock is {by_s} s behind the register's newest fact")]
+    ClockBehind {
+        /// By how many seconds.
+        by_s: i64,
+    },
     /// A webhook whose digest does not fit its bytes.
     #[error("the webhook's digest does not fit its body")]
     DigestRefused,
@@ -225,6 +249,34 @@ pub enum Failure {
     /// The system gave no randomness.
     #[error("the system gave no randomness")]
     NoRandomness,
+}
+
+/// What an operator's approval overrules, as every reader is told.
+pub fn in_words(overrule: Overrule) -> String {
+    match overrule {
+        Overrule::Against { verdict, at } => {
+            let what = match verdict {
+                Event::ProviderRejected => "rejection",
+                Event::ProviderRetry => "request to submit again",
+                Event::ProviderReset => "reset",
+                Event::SessionStarted
+                | Event::ImportAccepted
+                | Event::ProviderPending
+                | Event::ProviderAwaitingUser
+                | Event::ProviderApproved
+                | Event::ProviderOnHold
+                | Event::ProviderStepFailed
+                | Event::OperatorHold
+                | Event::OperatorApprove
+                | Event::OperatorReject
+                | Event::OperatorResubmit
+                | Event::OperatorReopen
+                | Event::ClockCorrected => "verdict",
+            };
+            format!("approved by an operator against Sumsub's {what} of {at}")
+        }
+        Overrule::NoCheck => "approved by an operator; no check by Sumsub on file".to_owned(),
+    }
 }
 
 impl From<StoreError> for Failure {

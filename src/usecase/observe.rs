@@ -2,16 +2,19 @@
 //! and how the provider answers. Reads only; nothing here decides anything.
 
 use crate::domain::authorization::AuthorizationStatus;
-use crate::domain::fold::Verification;
-use crate::domain::organization::{Organization, OrganizationId};
+use crate::domain::fold::{Overrule, Verification};
+use crate::domain::organization::{Organization, OrganizationId, OrganizationType};
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verdict::Named;
 use crate::domain::verification::Status;
 use crate::store::{
-    ActivityRow, AuthorizationRow, DeliveryRow, Direction, HandoffLink, OrganizationOrder,
-    OrganizationRow, OutgoingRow, Reader, RecordedFact, RowKey,
+    ActivityRow, AuthorizationRow, Delivery, DeliveryRow, Direction, HandoffLink, IgnoredApproval,
+    OrganizationOrder, OrganizationRow, OutgoingRow, Reader, RecordedFact, RowKey,
 };
 use crate::sumsub::SumsubError;
+use crate::sumsub::wire::Webhook;
 use crate::usecase::explain::{Explanation, explain};
+use crate::usecase::history::changes;
 use crate::usecase::receive_webhook::rehearse_replay;
 use crate::usecase::reconcile::{FindingKind, Mode, Report, Scope, reconcile};
 use crate::usecase::{Appliance, Failure};
@@ -155,8 +158,14 @@ pub struct OrganizationDetail {
     pub creator_name: Option<String>,
     /// Its verification.
     pub verification: Verification,
+    /// What the approval that stands overruled, if an operator gave it.
+    pub overrules: Option<Overrule>,
+    /// The approval of Sumsub's that does not count and waits for somebody.
+    pub ignored: Option<IgnoredApproval>,
     /// The newest facts of its verification, newest first.
     pub facts: Vec<RecordedFact>,
+    /// The approvals among them that overruled Sumsub, by the number of the fact.
+    pub overruling: Vec<(i64, Overrule)>,
     /// What happened to the LOAs that it granted, newest first.
     pub authorization_activity: Vec<ActivityRow>,
     /// The LOAs that it granted or was granted, newest first.
@@ -176,19 +185,28 @@ pub fn organization(
     appliance: &Appliance,
     id: &OrganizationId,
 ) -> Result<OrganizationDetail, Failure> {
+    let now = (appliance.clock)();
     let mut detail = appliance.store.snapshot(|register| {
         let organization = register.organization(id)?.ok_or(Failure::OrganizationNotFound)?;
         let creator = match &organization.created_by {
             Some(creator) => register.organization(creator)?,
             None => None,
         };
+        let verification = register.verification(id)?.ok_or(Failure::OrganizationNotFound)?;
         let mut facts = register.facts(id)?;
+        let changes = changes(organization.created_at, &facts, now);
+        let is_approved = verification.at(now).status == Status::Approved;
+        let overrules = changes.last().filter(|_| is_approved).and_then(|it| it.overrule);
+        let overruling = changes.iter().filter_map(|it| it.fact.zip(it.overrule)).collect();
         facts.reverse();
         facts.truncate(usize::try_from(DETAIL_ROWS_MAX).unwrap_or(usize::MAX));
         Ok::<_, Failure>(OrganizationDetail {
             creator_name: creator.map(|it| it.name.as_str().to_owned()),
-            verification: register.verification(id)?.ok_or(Failure::OrganizationNotFound)?,
+            verification,
+            overrules,
+            ignored: register.ignored_approval(id)?,
             facts,
+            overruling,
             authorization_activity: register.authorization_activity(id, DETAIL_ROWS_MAX)?,
             authorizations: register.authorization_rows_of(id, DETAIL_ROWS_MAX)?,
             deliveries: register.delivery_rows_of(id, DETAIL_ROWS_MAX)?,
@@ -202,6 +220,39 @@ pub fn organization(
         detail.explanations.push((name, explain(appliance, id, &broker, None)?));
     }
     Ok(detail)
+}
+
+/// One delivery, and what it says that an approval is judged by.
+#[derive(Clone, Debug)]
+pub struct DeliveryDetail {
+    /// Itself.
+    pub delivery: Delivery,
+    /// The type of the organization that it is about.
+    pub kind: Option<OrganizationType>,
+    /// The level that it names.
+    pub level: Named<String>,
+    /// The applicant's type that it names.
+    pub applicant_type: Named<OrganizationType>,
+}
+
+/// Reads one delivery. Of one whose body was pruned the level is known as long as its approval waits for
+/// somebody.
+pub fn delivery(appliance: &Appliance, id: i64) -> Result<Option<DeliveryDetail>, Failure> {
+    appliance.store.snapshot(|register| {
+        let Some(delivery) = register.delivery(id)? else { return Ok(None) };
+        let (organization, ignored) = match &delivery.organization {
+            Some(of) => (register.organization(of)?, register.ignored_approval(of)?),
+            None => (None, None),
+        };
+        let webhook = delivery.body.as_deref().and_then(Webhook::read);
+        let kept = || ignored.filter(|it| it.delivery_id == Some(id)).and_then(|it| it.level);
+        let (level, applicant_type) = match webhook {
+            Some(it) => (it.level, it.applicant_type),
+            None => (kept().map_or(Named::Not, Named::As), Named::Not),
+        };
+        let kind = organization.map(|it| it.kind);
+        Ok(Some(DeliveryDetail { delivery, kind, level, applicant_type }))
+    })
 }
 
 /// Those that hold a live LOA of it; without any, the one that created it.
@@ -293,7 +344,7 @@ pub fn consequences_of_reread(
     let report = asked_about(appliance, id, Mode::DryRun)?;
     let takes_away = report.findings.iter().any(|it| match it.kind {
         FindingKind::Drift { to, .. } => to != Status::Approved,
-        FindingKind::Unknown => false,
+        FindingKind::Unknown | FindingKind::Ignored(_) | FindingKind::Overruled { .. } => false,
     });
     if takes_away { consequences_of_hold(appliance, id) } else { Ok(Consequences::default()) }
 }
@@ -319,6 +370,14 @@ pub fn reread(appliance: &Appliance, id: &OrganizationId) -> Result<Vec<String>,
             format!("{}: {} → {}", event.as_str(), from.as_str(), to.as_str())
         }
         FindingKind::Unknown => format!("Sumsub does not know applicant {}", it.applicant_id),
+        FindingKind::Ignored(outcome) => format!(
+            "Sumsub has approved at level {}, and that does not count: {}",
+            it.level.as_deref().unwrap_or("(none)"),
+            outcome.as_str()
+        ),
+        FindingKind::Overruled { verdict, .. } => {
+            format!("an operator approved against Sumsub, which says {}", verdict.as_str())
+        }
     });
     Ok(told.collect())
 }

@@ -14,6 +14,7 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{LastPass, Patience};
 use crate::usecase::reconcile::{Mode, PACE, Report, Round};
+use crate::usecase::timekeeping::catch_up;
 use crate::usecase::{Appliance, Failure};
 
 /// The most questions of one pass.
@@ -55,6 +56,7 @@ pub fn pass(
     memory: &mut Memory,
     pace: &mut dyn FnMut() -> bool,
 ) -> Result<Report, Failure> {
+    catch_up(appliance)?;
     let now = (appliance.clock)();
     let (last, lost_at) = appliance
         .store
@@ -70,17 +72,18 @@ pub fn pass(
             .unwrap_or(now),
     };
     let mut round = Round::new(appliance, Mode::Apply, pace);
+    let goes_on = round.ask_about_awaiting()?;
     let overdue =
         appliance.store.read(|register| register.overdue(patience, QUESTIONS_PER_PASS, now))?;
-    let goes_on = round.ask_all(&overdue)?;
+    let goes_on = goes_on && round.ask_all(&overdue)?;
     let left = QUESTIONS_PER_PASS.saturating_sub(u32::try_from(overdue.len()).unwrap_or(u32::MAX));
     if memory.sweep_from != Some(sweep_from) {
         *memory = Memory { sweep_from: Some(sweep_from), ..Memory::default() };
     }
     if goes_on && left > 0 && memory.walk != Walk::Done {
-        let questions = appliance
-            .store
-            .read(|register| register.not_asked_since(sweep_from, memory.cursor.as_ref(), left))?;
+        let questions = appliance.store.read(|register| {
+            register.not_asked_since(sweep_from, memory.cursor.as_ref(), (left, now))
+        })?;
         let is_through = round.ask_all(&questions)?;
         if round.has_unanswered {
             memory.walk = Walk::WithGaps;

@@ -5,14 +5,12 @@
 //! difference is told. A rehearsal is the real thing in a transaction that is rolled back; each
 //! transaction holds whole organizations, so that none rests on what another one undid.
 
-use std::sync::Arc;
-
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::{Event, Status};
-use crate::store::{Cause, Delivery, Outcome, Reader, StoreError, Tx};
+use crate::store::{Cause, Delivery, Outcome, Reader, RecordedFact, StoreError, Tx};
 use crate::sumsub::wire::Webhook;
-use crate::usecase::receive_webhook::{Reading, apply_again, read_delivery};
+use crate::usecase::receive_webhook::{Applying, Reading, apply_again, outcome_of, read_delivery};
 use crate::usecase::reconcile::Mode;
 use crate::usecase::{Appliance, Failure, Rules};
 
@@ -54,6 +52,8 @@ pub enum Today {
     Outcome(Outcome, Option<(Status, Status)>),
     /// The fact that was recorded stays; today it would be this one.
     FactStays(Event),
+    /// The fact that was recorded stays; today the approval would not count.
+    WouldNotCount(Outcome),
 }
 
 /// What came of a replay.
@@ -76,10 +76,10 @@ pub fn replay_inbox(appliance: &Appliance, filter: &Filter, mode: Mode) -> Resul
         let Some(last) = deliveries.last() else { break };
         after = last.id;
         for delivery in &deliveries {
-            let rules = &appliance.rules;
+            let (rules, now) = (&appliance.rules, (appliance.clock)());
             let found = appliance
                 .store
-                .snapshot(|register| read_again(*register, rules, filter, delivery))?;
+                .snapshot(|register| read_again(*register, rules, (filter, now), delivery))?;
             let Some(found) = found else { continue };
             replay.read = replay.read.saturating_add(1);
             match found {
@@ -107,7 +107,7 @@ enum Found {
 fn read_again(
     register: Reader<'_>,
     rules: &Rules,
-    filter: &Filter,
+    (filter, now): (&Filter, Timestamp),
     delivery: &Delivery,
 ) -> Result<Option<Found>, Failure> {
     let is_left_out = filter.since.is_some_and(|it| delivery.received_at < it)
@@ -117,35 +117,41 @@ fn read_again(
     }
     // Without its body there is nothing to read anew: what it did stands.
     let Some(body) = &delivery.body else { return Ok(None) };
-    let reading = read_delivery(register, rules, Webhook::read(body).as_ref())?;
+    let reading = read_delivery(register, rules, Webhook::read(body).as_ref(), now)?;
     let organization = match &reading {
         Reading::Nothing(_, of) => of.clone().or_else(|| delivery.organization.clone()),
-        Reading::Happened(_, of) => Some(of.clone()),
+        Reading::Ignored(_, of) | Reading::Happened(_, of) => Some(of.clone()),
     };
     if filter.organization.is_some() && filter.organization != organization {
         return Ok(None);
     }
     if !delivery.has_fact {
-        let is_same = reading == Reading::Nothing(delivery.outcome, organization.clone());
+        let is_same = match &reading {
+            Reading::Nothing(outcome, of) => (*outcome, of) == (delivery.outcome, &organization),
+            Reading::Ignored(ignored, _) => outcome_of(*ignored) == delivery.outcome,
+            Reading::Happened(..) => false,
+        };
         return Ok(Some(if is_same { Found::Same } else { Found::Changes(organization) }));
     }
-    let (Reading::Happened(event, of), Some(known_of)) = (&reading, &delivery.organization) else {
-        return Ok(Some(Found::Same));
+    let now = match (&reading, &delivery.organization) {
+        (Reading::Happened(event, _), Some(known_of)) => {
+            let is_the_fact = |it: &&RecordedFact| it.cause == Cause::Delivery(delivery.id);
+            let known = register.facts(known_of)?;
+            let recorded = known.iter().find(is_the_fact).map(|it| it.fact.event);
+            recorded.filter(|it| it != event).map(|_| Today::FactStays(*event))
+        }
+        (Reading::Ignored(ignored, _), Some(_)) => Some(Today::WouldNotCount(outcome_of(*ignored))),
+        (Reading::Nothing(..), _) | (_, None) => None,
     };
-    let known = register.facts(known_of)?;
-    let differs =
-        known.iter().any(|it| it.cause == Cause::Delivery(delivery.id) && it.fact.event != *event);
-    Ok(Some(if differs {
+    Ok(Some(now.map_or(Found::Same, |now| {
         Found::Stays(Difference {
             delivery_id: delivery.id,
             event_type: delivery.event_type.clone(),
-            organization: Some(of.clone()),
+            organization,
             before: delivery.outcome,
-            now: Today::FactStays(*event),
+            now,
         })
-    } else {
-        Found::Same
-    }))
+    })))
 }
 
 /// Cuts a sorted list so that no organization is in two parts.
@@ -174,11 +180,11 @@ impl From<StoreError> for Rehearsal {
 }
 
 fn apply_all(appliance: &Appliance, ids: Vec<i64>, mode: Mode) -> Result<Vec<Difference>, Failure> {
-    let (rules, clock) = (appliance.rules.clone(), Arc::clone(&appliance.clock));
+    let applying = Applying::by(appliance);
     let applied = appliance.store.write(move |tx| {
         let differences = ids
             .iter()
-            .map(|id| apply_one(tx, &rules, *id, clock()))
+            .map(|id| apply_one(tx, &applying, *id))
             .collect::<Result<Vec<_>, _>>()
             .map_err(Rehearsal::Failed)?;
         let differences = differences.into_iter().flatten().collect();
@@ -193,25 +199,21 @@ fn apply_all(appliance: &Appliance, ids: Vec<i64>, mode: Mode) -> Result<Vec<Dif
     }
 }
 
-fn apply_one(
-    tx: &Tx<'_>,
-    rules: &Rules,
-    id: i64,
-    now: Timestamp,
-) -> Result<Option<Difference>, Failure> {
+fn apply_one(tx: &Tx<'_>, applying: &Applying, id: i64) -> Result<Option<Difference>, Failure> {
+    let now = applying.timekeeper.now();
     let Some(delivery) = tx.delivery(id)? else { return Ok(None) };
     let Some(body) = &delivery.body else { return Ok(None) };
-    let reading = read_delivery(**tx, rules, Webhook::read(body).as_ref())?;
+    let reading = read_delivery(**tx, &applying.rules, Webhook::read(body).as_ref(), now)?;
     let organization = match reading {
         Reading::Nothing(_, of) => of,
-        Reading::Happened(_, of) => Some(of),
+        Reading::Ignored(_, of) | Reading::Happened(_, of) => Some(of),
     };
     let status = || match &organization {
         Some(of) => Ok::<_, Failure>(tx.verification(of)?.map(|it| it.at(now).status)),
         None => Ok(None),
     };
     let from = status()?;
-    let after = apply_again(tx, rules, &delivery, now)?;
+    let after = apply_again(tx, applying, &delivery)?;
     let to = status()?;
     Ok(Some(Difference {
         delivery_id: id,

@@ -99,11 +99,11 @@ pub fn sign_letter(
     signing: Signing,
 ) -> Result<Signed, Failure> {
     let Some(handoff) = appliance.handoff.clone() else { return Ok(Signed::Unknown) };
-    let (token, clock) = (token.clone(), Arc::clone(&appliance.clock));
+    let (token, timekeeper) = (token.clone(), Arc::clone(&appliance.timekeeper));
     let signer_name = evidence("name", &signing.name)?;
     let signer_role = evidence("role", &signing.role)?;
     appliance.store.write(move |tx| {
-        let now = clock();
+        let now = timekeeper.moment().known_at;
         let Some(before) = sitting(**tx, &handoff, &token, now)? else {
             return Ok(Signed::Unknown);
         };

@@ -6,17 +6,19 @@
 use std::sync::Arc;
 
 use crate::domain::authorization::{Acting, AuthorizationStatus, Refusal};
-use crate::domain::fold::Verification;
+use crate::domain::fold::{Verification, placed};
 use crate::domain::organization::{OrganizationId, OrganizationType};
+use crate::domain::timekeeper::Moment;
 use crate::domain::timestamp::Timestamp;
+use crate::domain::verdict::{Acceptance, DecidedBy, Named};
 use crate::domain::verification::{Event, State, Status, Step, step};
-use crate::store::{Cause, NewFact, Question, Tx};
+use crate::store::{Cause, DatedBy, NewFact, Question, Tx};
 use crate::sumsub::{AccessToken, Applicant};
 use crate::usecase::authorizations::By;
 use crate::usecase::handoff_links::{Handoff, LinkToken, insert_link};
-use crate::usecase::receive_webhook::adopt;
-use crate::usecase::reconcile::{FindingKind, apply};
-use crate::usecase::{Appliance, Failure, Rules};
+use crate::usecase::receive_webhook::{Applying, adopt};
+use crate::usecase::reconcile::{Asked, FindingKind, apply};
+use crate::usecase::{Appliance, Failure};
 
 /// How long after one session another of the same applicant adds no fact.
 const REPEATED_MS: i64 = 10 * 60_000;
@@ -79,11 +81,11 @@ pub(super) fn begin(
     door: Door,
 ) -> Result<Begun, Failure> {
     let (broker, subject) = (acting.caller().clone(), acting.subject().clone());
-    let begun_at = (appliance.clock)();
+    let asked_first = appliance.timekeeper.moment();
     let (kind, seen, known) = appliance.store.snapshot(|register| {
         let organization = register.organization(&subject)?.ok_or(Failure::OrganizationNotFound)?;
         let verification = register.verification(&subject)?.ok_or(Failure::OrganizationNotFound)?;
-        let state = verification.state_at(begun_at);
+        let state = verification.state_at(asked_first.at);
         if step(state, Event::SessionStarted) == Step::Refused {
             return Err(Failure::VerificationRejected);
         }
@@ -95,24 +97,29 @@ pub(super) fn begin(
         let known = Known {
             linked: known,
             current: verification.applicant_id.clone(),
-            is_to_resubmit: state == State::ResubmissionRequired,
+            state,
+            is_imported: register.facts(&subject)?.iter().any(|it| {
+                it.fact.event == Event::ImportAccepted
+                    && it.fact.applicant_id == verification.applicant_id
+            }),
         };
         Ok((organization.kind, verification.applicant_id, known))
     })?;
 
     let (applicant, begun) = ask_sumsub(appliance, &subject, kind, &known, &door)?;
 
-    let (clock, rules) = (Arc::clone(&appliance.clock), appliance.rules.clone());
+    let applying = Applying::by(appliance);
     appliance.store.write(move |tx| {
+        let moment = applying.timekeeper.moment();
+        let now = moment.at;
         let state = tx.verification(&subject)?.ok_or(Failure::OrganizationNotFound)?;
-        if step(state.state_at(clock()), Event::SessionStarted) == Step::Refused {
+        if step(state.state_at(now), Event::SessionStarted) == Step::Refused {
             return Err(Failure::VerificationRejected);
         }
         if state.applicant_id != seen && state.applicant_id.as_ref() != Some(&applicant.id) {
             // An import has taken over meanwhile. Its applicant decides; a session of it can be had.
             return Err(Failure::Busy);
         }
-        let now = clock();
         let refused = || Failure::AuthorizationRequired(Refusal::NoLiveAuthorization);
         let live = tx.live_authorization(&subject, &broker)?;
         if live.is_none() && broker != subject {
@@ -135,8 +142,13 @@ pub(super) fn begin(
         if is_repeated(tx, &subject, &state, &applicant, now)? {
             return Ok(begun);
         }
-        let arrival = Arrival { event: Event::SessionStarted, applicant, begun_at, cause };
-        record_arrival(tx, &rules, &subject, &arrival, now)?;
+        // Sumsub has answered since, so that its time is known now, if it was not then.
+        let took_ms = moment.uptime_ms.saturating_sub(asked_first.uptime_ms);
+        let begun_at = now.plus_ms(took_ms.saturating_neg());
+        let asked_for = applying.rules.acceptance.level_asked_for(kind).map(ToOwned::to_owned);
+        let event = Event::SessionStarted;
+        let arrival = Arrival { event, applicant, level: asked_for, begun_at, cause };
+        record_arrival(tx, &applying, &subject, &arrival, &moment)?;
         Ok(begun)
     })
 }
@@ -155,11 +167,12 @@ fn is_repeated(
     if !stays {
         return Ok(false);
     }
-    let last = tx.facts(subject)?.pop().map(|it| it.fact);
+    let facts: Vec<_> = tx.facts(subject)?.into_iter().map(|it| it.fact).collect();
+    let last = placed(&facts).iter().rfind(|it| it.event != Event::ClockCorrected).cloned();
     Ok(last.is_some_and(|it| {
         it.event == Event::SessionStarted
             && it.applicant_id.as_ref() == Some(&applicant.id)
-            && now < it.known_at.plus_ms(REPEATED_MS)
+            && now < it.happened_at.plus_ms(REPEATED_MS)
     }))
 }
 
@@ -176,17 +189,47 @@ struct Known {
     linked: Option<(String, String)>,
     /// The current applicant.
     current: Option<String>,
-    /// Whether the status asks for a new submission, also where Sumsub does not know: an approval
-    /// expired, an operator reopened.
-    is_to_resubmit: bool,
+    /// How the verification stands. `RESUBMISSION_REQUIRED` asks for a new submission, also where Sumsub
+    /// does not know: an approval expired, an operator reopened.
+    state: State,
+    /// Whether an import brought it: it stays at the level that it came with.
+    is_imported: bool,
+}
+
+/// What has to be done at Sumsub before its applicant can be handed over to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    /// Nothing.
+    Open,
+    /// Sumsub has closed it: it must be opened again, or the customer would stand before a closed door
+    /// and no verdict would ever come.
+    Reset,
+    /// It is at a level whose approval would not count: it must be moved to ours.
+    Move,
 }
 
 impl Known {
-    /// Whether an applicant that Sumsub has closed must be opened again, or the customer would stand
-    /// before a closed door and no verdict would ever come.
-    fn must_begin_anew(&self, applicant: &Applicant) -> bool {
+    fn opening(
+        &self,
+        applicant: &Applicant,
+        kind: OrganizationType,
+        acceptance: &Acceptance,
+    ) -> Opening {
         let takes_over = self.current.as_ref().is_some_and(|it| *it != applicant.id);
-        applicant.is_settled && (self.is_to_resubmit || takes_over)
+        let counts = match &applicant.level {
+            Named::As(level) => acceptance.levels(kind).contains(level),
+            Named::Not | Named::Unreadably => true,
+        };
+        let is_astray = !counts && !self.is_imported && acceptance.decided_by == DecidedBy::Level;
+        if self.state != State::ResubmissionRequired && !takes_over {
+            Opening::Open
+        } else if is_astray {
+            Opening::Move
+        } else if applicant.is_settled {
+            Opening::Reset
+        } else {
+            Opening::Open
+        }
     }
 }
 
@@ -198,7 +241,7 @@ fn ask_sumsub(
     door: &Door,
 ) -> Result<(Applicant, Begun), Failure> {
     let _permit = appliance.permits.take()?;
-    let (sumsub, asked_at) = (&appliance.sumsub, (appliance.clock)());
+    let (sumsub, asked) = (&appliance.sumsub, Asked::now(appliance, subject)?);
     // A known applicant may have been deleted at Sumsub meanwhile. A token for its external id would
     // make another one, whose verdicts nobody here would heed.
     let alive = match &known.linked {
@@ -212,8 +255,13 @@ fn ask_sumsub(
         link_at_once(appliance, subject, &found)?;
         found
     };
-    if known.must_begin_anew(&applicant) && !is_news(appliance, subject, &applicant, asked_at)? {
-        sumsub.reset(&applicant.id)?;
+    let opening = known.opening(&applicant, kind, &appliance.rules.acceptance);
+    if opening != Opening::Open && !is_news(appliance, subject, &applicant, asked)? {
+        match opening {
+            Opening::Open => {}
+            Opening::Reset => sumsub.reset(&applicant.id)?,
+            Opening::Move => sumsub.move_to_level(&applicant.id, kind)?,
+        }
     }
     let access_token = sumsub.access_token(&applicant.external_user_id, kind)?;
     let url = match door {
@@ -230,16 +278,15 @@ fn is_news(
     appliance: &Appliance,
     subject: &OrganizationId,
     applicant: &Applicant,
-    asked_at: Timestamp,
+    asked: Asked,
 ) -> Result<bool, Failure> {
-    let Some(review) = applicant.review else { return Ok(false) };
     let question = Question {
         organization: subject.clone(),
         applicant_id: applicant.id.clone(),
         external_user_id: applicant.external_user_id.clone(),
     };
     // One that asks for a new submission, too, leaves the applicant to be opened again.
-    let found = apply(appliance, question, review, asked_at)?;
+    let found = apply(appliance, question, applicant.clone(), asked)?;
     Ok(matches!(found, Some(FindingKind::Drift { to, .. }) if to != Status::ResubmissionRequired))
 }
 
@@ -259,6 +306,8 @@ fn link_at_once(
 pub(super) struct Arrival {
     pub(super) event: Event,
     pub(super) applicant: Applicant,
+    /// The level that was asked for, or that the copy of an applicant has.
+    pub(super) level: Option<String>,
     pub(super) begun_at: Timestamp,
     pub(super) cause: Cause,
 }
@@ -266,13 +315,13 @@ pub(super) struct Arrival {
 /// Records an arrival, and picks up what Sumsub has already said of the applicant.
 pub(super) fn record_arrival(
     tx: &Tx<'_>,
-    rules: &Rules,
+    applying: &Applying,
     subject: &OrganizationId,
     arrival: &Arrival,
-    now: Timestamp,
+    now: &Moment,
 ) -> Result<crate::store::Recorded, Failure> {
     let Applicant { id, external_user_id, .. } = &arrival.applicant;
-    tx.link_applicant(subject, id, external_user_id, now)?;
+    tx.link_applicant(subject, id, external_user_id, now.at)?;
     // Whoever bears the id of another organization of ours is that one's, linked already or not.
     let named = OrganizationId::new(external_user_id.as_str());
     let is_anothers = named != *subject && tx.organization(&named)?.is_some();
@@ -283,13 +332,16 @@ pub(super) fn record_arrival(
     }
     let fact = NewFact {
         event: arrival.event,
-        happened_at: now,
+        happened_at: now.at,
         applicant_id: Some(id.clone()),
         begun_at: Some(arrival.begun_at),
         valid_days: 0,
+        level: arrival.level.clone(),
+        basis: None,
+        dated_by: DatedBy::Us,
         cause: arrival.cause.clone(),
     };
     let recorded = tx.record(subject, &fact, now)?;
-    adopt(tx, rules, id, now)?;
+    adopt(tx, applying, id)?;
     Ok(recorded)
 }

@@ -436,13 +436,13 @@ fn the_history_of_a_status_is_told_newest_first_with_its_sources() {
     let (people, programs) = (shell.run(&history).ok(), shell.json(&history));
 
     let rows: Vec<Vec<&str>> = people.lines().map(|it| it.split_whitespace().collect()).collect();
-    assert_eq!(rows[1][1..], ["ON_HOLD", "REJECTED", "operator", "operator_reject"]);
-    assert_eq!(rows[2][1..], ["NOT_STARTED", "ON_HOLD", "operator", "operator_hold"]);
+    assert_eq!(rows[1][1..], ["ON_HOLD", "REJECTED", "operator", "operator_reject", "-"]);
+    assert_eq!(rows[2][1..], ["NOT_STARTED", "ON_HOLD", "operator", "operator_hold", "-"]);
     assert_eq!(
         programs["data"][0],
         json!({"object": "organization_verification_event", "status": "REJECTED",
             "previousStatus": "ON_HOLD", "source": "operator", "cause": "operator_reject",
-            "at": rows[1][0]})
+            "note": null, "at": rows[1][0]})
     );
     assert_eq!((&programs["hasMore"], &programs["nextCursor"]), (&json!(false), &json!(null)));
 }
@@ -1007,4 +1007,31 @@ fn a_log_that_is_read_too_late_says_how_many_lines_are_missing() {
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["level"], "WARN", "{told}");
     assert_eq!(server.terminate(), 0);
+}
+
+#[test]
+fn a_decision_says_what_it_was_made_on_and_seen_names_another() {
+    let shell = Shell::new();
+    let (_, customer) = shell.parties();
+    let decide = |word: &str, more: &[&str]| {
+        let all = [&["verification", word, &customer, "--reason", "ticket 4711"], more].concat();
+        shell.run(&all)
+    };
+    let held = decide("hold", &[]);
+    assert!(held.err.contains("It was NOT_STARTED since"), "{}", held.err);
+    assert!(held.err.contains("nothing was on record"), "{}", held.err);
+    let facts = shell.json(&["verification", "show", &customer])["facts"].clone();
+    let seen = facts[0]["sequence"].to_string();
+    assert_eq!(facts[0]["basis"], 0);
+
+    let refused = decide("approve", &["--seen", "0"]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("something happened meanwhile (fact 1)"), "{}", refused.err);
+    let refused = decide("approve", &["--seen", "99"]);
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    let approved = decide("approve", &["--seen", &seen]);
+
+    assert!(approved.ok().contains("APPROVED"));
+    let told = shell.run(&["verification", "history", &customer]).ok();
+    assert!(told.contains("no check by Sumsub on file"), "{told}");
 }

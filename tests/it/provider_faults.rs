@@ -286,7 +286,7 @@ fn a_clock_that_is_off_by_more_than_sumsubs_minute_is_corrected_and_told() {
         // Set right again, it is signed by our own clock again.
         world.control("POST", "/clock", &json!({"offsetMs": 0}));
         assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200);
-        let told = world.rig.appliance.sumsub.clock_offset_ms().unwrap();
+        let told = world.rig.appliance.timekeeper.measured().unwrap().offset_ms;
         assert!(told.abs() <= 1500, "{told}");
     }
 }
@@ -301,7 +301,7 @@ fn a_clock_that_is_off_by_days_is_told_and_not_made_up_for() {
     let answer = world.rig.start_session(&broker.key, Some(&customer));
 
     assert_eq!(answer.refusal(), (502, "provider_unavailable"));
-    let told = world.rig.appliance.sumsub.clock_offset_ms().unwrap();
+    let told = world.rig.appliance.timekeeper.measured().unwrap().offset_ms;
     assert!((told - 48 * HOUR_MS).abs() <= 1500, "{told}");
     let id = world.rig.appliance.sumsub.find_applicant(&customer);
     assert!(matches!(id, Err(SumsubError::Credentials(_))), "{id:?}");

@@ -11,7 +11,9 @@ use countersign::domain::environment::Environment;
 use countersign::domain::letter::LetterTemplate;
 use countersign::domain::organization::{Name, OrganizationId, OrganizationType};
 use countersign::domain::outgoing::Schedule;
+use countersign::domain::timekeeper::Timekeeper;
 use countersign::domain::timestamp::{Clock, Timestamp};
+use countersign::domain::verdict::{Acceptance, DecidedBy};
 use countersign::handoff::{PageLimits, PageSettings, Pages, is_page};
 use countersign::http::Service;
 use countersign::http::limits::Limits;
@@ -21,7 +23,7 @@ use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client, ImportMode};
 use countersign::usecase::authorizations::{By, Signature, sign_authorization};
 use countersign::usecase::create_organization::{NewOrganization, create_organization};
-use countersign::usecase::decide::{Decision, decide};
+use countersign::usecase::decide::{Decision, Ground, Shown, decide, shown};
 use countersign::usecase::handoff_links::{Handoff, WebSdk};
 use countersign::usecase::keys::create_key;
 use countersign::usecase::{Appliance, Permits, Rules};
@@ -72,6 +74,21 @@ pub(crate) struct Setup {
     /// The letter to sign; `None`: there are no customers' pages.
     pub(crate) letter: Option<LetterTemplate>,
     pub(crate) page_limits: PageLimits,
+    /// Whose verdict counts.
+    pub(crate) acceptance: Acceptance,
+    /// By how much the machine's clock was set since the machine booted: what its uptime does not show.
+    pub(crate) set_by_ms: Arc<AtomicI64>,
+    /// Which run of the machine it is.
+    pub(crate) boot_id: String,
+}
+
+/// The levels of the simulator.
+pub(crate) fn acceptance(decided_by: DecidedBy) -> Acceptance {
+    Acceptance {
+        levels_business: vec!["kyb-level".to_owned()],
+        levels_individual: vec!["kyc-level".to_owned()],
+        decided_by,
+    }
 }
 
 impl Default for Setup {
@@ -96,13 +113,18 @@ impl Default for Setup {
                 link_per_minute: 0,
                 deeds_per_minute: 0,
             },
+            acceptance: acceptance(DecidedBy::Level),
+            set_by_ms: Arc::default(),
+            boot_id: "the-first-boot".to_owned(),
         }
     }
 }
 
 pub(crate) struct Rig {
     pub(crate) directory: Directory,
+    /// The machine's own clock.
     pub(crate) clock_ms: Arc<AtomicI64>,
+    set_by_ms: Arc<AtomicI64>,
     pub(crate) appliance: Arc<Appliance>,
     server: Option<Server>,
     pub(crate) url: String,
@@ -156,37 +178,38 @@ impl Rig {
     }
 
     pub(crate) fn start(directory: Directory, clock_ms: Arc<AtomicI64>, setup: Setup) -> Self {
-        let clock: Clock = {
-            let clock_ms = Arc::clone(&clock_ms);
-            Arc::new(move || Timestamp::from_ms(clock_ms.load(Ordering::SeqCst)))
-        };
+        let timekeeper = timekeeper(&clock_ms, &setup.set_by_ms, &setup.boot_id);
+        let (clock, machine) = (timekeeper.clock(), timekeeper.machine());
         let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let websdk = WebSdk::of(&setup.sumsub_url);
         let path = directory.file("register.db");
         let store =
             Store::open(&path, setup.environment, Opening::CreateIfMissing, clock()).unwrap();
+        store.report_known(timekeeper.floor()).unwrap();
         let account = Account {
             base_url: setup.sumsub_url,
             app_token: setup.app_token,
             secret_key: setup.secret_key,
-            level_business: "kyb-level".to_owned(),
-            level_individual: "kyc-level".to_owned(),
+            level_business: first(&setup.acceptance.levels_business),
+            level_individual: first(&setup.acceptance.levels_individual),
             session_ttl_s: 1800,
         };
         let pause = Arc::new(|_: Duration| {});
         let appliance = Arc::new(Appliance {
             store,
-            sumsub: Client::new(account, Arc::clone(&clock), pause),
+            sumsub: Client::new(account, Arc::clone(&timekeeper), pause),
             outbox: Outbox::new(
                 setup.environment,
                 WebhookKey::beside(&path).unwrap(),
                 Schedule { time_scale: 1 },
             ),
-            clock: Arc::clone(&clock),
+            clock,
+            timekeeper,
             rules: Rules {
                 environment: setup.environment,
                 import_mode: setup.import_mode,
+                acceptance: setup.acceptance,
                 valid_days_business: setup.valid_days,
                 valid_days_individual: setup.valid_days,
                 webhook_secret: setup.webhook_secret,
@@ -197,7 +220,7 @@ impl Rig {
                 .letter
                 .map(|letter| Arc::new(Handoff { public_url: url.clone(), letter, websdk })),
         });
-        let server = serve(listener, &appliance, &clock, (setup.api, setup.page_limits));
+        let server = serve(listener, &appliance, &machine, (setup.api, setup.page_limits));
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -205,7 +228,8 @@ impl Rig {
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();
-        Self { directory, clock_ms, appliance, server: Some(server), url, agent }
+        let set_by_ms = setup.set_by_ms;
+        Self { directory, clock_ms, set_by_ms, appliance, server: Some(server), url, agent }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -214,6 +238,12 @@ impl Rig {
 
     pub(crate) fn advance(&self, ms: i64) {
         self.clock_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Sets the machine's clock forward, or back.
+    pub(crate) fn set_clock(&self, by_ms: i64) {
+        self.set_by_ms.fetch_add(by_ms, Ordering::SeqCst);
+        self.clock_ms.fetch_add(by_ms, Ordering::SeqCst);
     }
 
     pub(crate) fn key_of(&self, organization: &str) -> String {
@@ -254,16 +284,26 @@ impl Rig {
         sign_authorization(&self.appliance, &granting, &authorized, &signature, by).unwrap();
     }
 
+    /// Decides on all that is known.
     pub(crate) fn decide(&self, organization: &str, decision: Decision) -> Result<(), String> {
-        decide(
-            &self.appliance,
-            &OrganizationId::new(organization),
-            decision,
-            OPERATOR,
-            "because the papers say so",
-        )
-        .map(drop)
-        .map_err(|it| it.to_string())
+        let basis = self.shown(organization).basis();
+        self.decide_on(organization, decision, Ground { basis, against_provider: false })
+    }
+
+    pub(crate) fn shown(&self, organization: &str) -> Shown {
+        shown(&self.appliance, &OrganizationId::new(organization)).unwrap()
+    }
+
+    pub(crate) fn decide_on(
+        &self,
+        organization: &str,
+        decision: Decision,
+        ground: Ground,
+    ) -> Result<(), String> {
+        let (id, why) = (OrganizationId::new(organization), "because the papers say so");
+        decide(&self.appliance, &id, decision, ground, (OPERATOR, why))
+            .map(drop)
+            .map_err(|it| it.to_string())
     }
 
     pub(crate) fn get(&self, path: &str, key: &str, on_behalf_of: Option<&str>) -> Answer {
@@ -389,6 +429,25 @@ impl Drop for Rig {
             server.stop(Duration::from_secs(5));
         }
     }
+}
+
+/// The time of a machine whose clock is `clock_ms`, and was set by `set_by_ms` since it booted.
+pub(crate) fn timekeeper(
+    clock_ms: &Arc<AtomicI64>,
+    set_by_ms: &Arc<AtomicI64>,
+    boot_id: &str,
+) -> Arc<Timekeeper> {
+    let (machine, clock, set_by) =
+        (Arc::clone(clock_ms), Arc::clone(clock_ms), Arc::clone(set_by_ms));
+    Timekeeper::new(
+        Arc::new(move || Timestamp::from_ms(machine.load(Ordering::SeqCst))),
+        Arc::new(move || clock.load(Ordering::SeqCst) - set_by.load(Ordering::SeqCst) - START_MS),
+        boot_id.to_owned(),
+    )
+}
+
+fn first(levels: &[String]) -> String {
+    levels.first().cloned().unwrap_or_default()
 }
 
 fn serve(

@@ -226,8 +226,9 @@ fn hold(
     now: countersign::domain::timestamp::Timestamp,
 ) {
     use countersign::domain::organization::OrganizationId;
+    use countersign::domain::timekeeper::Moment;
     use countersign::domain::verification::Event;
-    use countersign::store::{Cause, NewFact, StoreError};
+    use countersign::store::{Cause, DatedBy, NewFact, StoreError};
     store
         .write(move |tx| {
             let fact = NewFact {
@@ -236,9 +237,19 @@ fn hold(
                 applicant_id: None,
                 begun_at: None,
                 valid_days: 0,
+                level: None,
+                basis: None,
+                dated_by: DatedBy::Us,
                 cause: Cause::Operator { actor: "operator:x".into(), reason: "y".into() },
             };
-            tx.record(&OrganizationId::new(&*of), &fact, now)?;
+            let moment = Moment {
+                at: now,
+                boot_id: "boot".to_owned(),
+                uptime_ms: 0,
+                is_sure: true,
+                known_at: now,
+            };
+            tx.record(&OrganizationId::new(&*of), &fact, &moment)?;
             Ok::<_, StoreError>(())
         })
         .unwrap();

@@ -18,7 +18,7 @@ use crate::cli::output::tell;
 use crate::cli::{serve, simulator, wiring};
 use crate::config::{Config, Flags, Provider, Secret, Variables};
 use crate::domain::organization::{Name, OrganizationType};
-use crate::domain::timestamp::Clock;
+use crate::domain::timekeeper::Timekeeper;
 use crate::http::limits::Limits;
 use crate::http::server::Server;
 use crate::sim::serve::Ports;
@@ -94,7 +94,8 @@ impl Stage {
     pub(super) fn open(directory: Option<PathBuf>) -> Result<Self, CliError> {
         let place = make(directory)?;
         let offset_ms = Arc::new(AtomicI64::new(0));
-        let clock = shifted(Arc::clone(&offset_ms));
+        let timekeeper = shifted(&offset_ms);
+        let clock = timekeeper.machine();
         let simulated = Arc::clone(&clock);
         let settings = Settings::default();
         let (simulator, ports) =
@@ -104,8 +105,12 @@ impl Stage {
         let api = format!("http://{}", listener.local_addr()?);
         let config = config(&register, &api)?;
         let provider = provider(&simulator, &settings, &ports);
-        let appliance =
-            Arc::new(wiring::build(&config, Some(&provider), Opening::CreateIfMissing, clock)?);
+        let appliance = Arc::new(wiring::build(
+            &config,
+            Some(&provider),
+            Opening::CreateIfMissing,
+            timekeeper,
+        )?);
         let (broker, key) = broker(&appliance)?;
         let limits = Limits {
             connections_max: CONNECTIONS_MAX,
@@ -262,9 +267,15 @@ fn agent() -> ureq::Agent {
         .into()
 }
 
-fn shifted(offset_ms: Arc<AtomicI64>) -> Clock {
-    let real = wiring::real_clock();
-    Arc::new(move || real().plus_ms(offset_ms.load(Ordering::SeqCst)))
+/// The time of a demo, whose days pass at once.
+fn shifted(offset_ms: &Arc<AtomicI64>) -> Arc<Timekeeper> {
+    let (clock, uptime, boot_id) = wiring::machine();
+    let (of_clock, of_uptime) = (Arc::clone(offset_ms), Arc::clone(offset_ms));
+    Timekeeper::new(
+        Arc::new(move || clock().plus_ms(of_clock.load(Ordering::SeqCst))),
+        Arc::new(move || uptime().saturating_add(of_uptime.load(Ordering::SeqCst))),
+        boot_id,
+    )
 }
 
 /// The configuration of a new test appliance; nothing of the environment's.
@@ -284,8 +295,8 @@ fn provider(simulator: &Simulator, settings: &Settings, ports: &Ports) -> Provid
         app_token: Secret::new(own.app_token),
         secret_key: Secret::new(own.secret_key),
         webhook_secret: Secret::new(own.webhook_secret),
-        level_business: simulator::level(settings, ApplicantType::Company),
-        level_individual: simulator::level(settings, ApplicantType::Individual),
+        levels_business: vec![simulator::level(settings, ApplicantType::Company)],
+        levels_individual: vec![simulator::level(settings, ApplicantType::Individual)],
     }
 }
 

@@ -9,7 +9,7 @@ use crate::cli::exit::CliError;
 use crate::cli::output::out;
 use crate::domain::organization::OrganizationId;
 use crate::usecase::authorizations::{By, Signature, sign_authorization};
-use crate::usecase::decide::{Decision, decide};
+use crate::usecase::decide::{Decision, Ground, decide, shown};
 
 const ORGANIZATIONS: &str = "/v1/organizations";
 const REFUSED: (u16, &[(&str, &str)]) = (403, &[("/error/code", "authorization_required")]);
@@ -187,7 +187,12 @@ fn sign(play: &Play<'_>, granting: &str) -> Result<(), CliError> {
 fn settle(play: &Play<'_>, of: &str, decision: Decision, reason: &str) -> Result<(), CliError> {
     let word = decision.as_str();
     aside(&format!("operator: verification {word} {of} --reason '{reason}'"))?;
-    decide(&play.stage.appliance, &OrganizationId::new(of), decision, ACTOR, reason)
+    let (appliance, id) = (&play.stage.appliance, OrganizationId::new(of));
+    shown(appliance, &id)
+        .and_then(|it| {
+            let ground = Ground { basis: it.basis(), against_provider: false };
+            decide(appliance, &id, decision, ground, (ACTOR, reason))
+        })
         .map(drop)
         .map_err(|it| play.failed(&it.to_string()))
 }

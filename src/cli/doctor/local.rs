@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Finding;
+use super::{Finding, verdicts};
 use crate::cli::wiring::environment;
 use crate::config::{Config, Source, World};
 use crate::domain::timestamp::Timestamp;
@@ -109,13 +109,18 @@ fn server(config: &Config) -> Finding {
 fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
     let opened = Store::open(&config.database, environment(config), Opening::MustExist, now);
     let read = opened.and_then(|store| {
-        store.snapshot(|register| Ok((register.figures(now)?, register.oldest_pending()?)))
+        let figures = store.snapshot(|register| {
+            Ok::<_, StoreError>((register.figures(now)?, register.oldest_pending()?))
+        })?;
+        let verdicts = verdicts::look(&store, config, now)?;
+        Ok((figures, verdicts))
     });
-    let (figures, oldest) = match read {
+    let ((figures, oldest), verdicts) = match read {
         Ok(it) => it,
         Err(error) => return vec![no_register(config, &error)],
     };
-    let mut findings = vec![Finding::fine("register", format!("{} bytes", figures.database_bytes))];
+    let mut findings = verdicts;
+    findings.push(Finding::fine("register", format!("{} bytes", figures.database_bytes)));
     if let Some(of) = oldest.filter(|_| figures.oldest_pending_s > PENDING_MAX_S) {
         findings.push(Finding::warning(
             "pending",

@@ -5,6 +5,7 @@
 
 mod local;
 mod remote;
+mod verdicts;
 
 use serde_json::json;
 

@@ -85,10 +85,10 @@ fn account(config: &Config, provider: &Provider) -> Vec<Finding> {
         }
     };
     let mut findings = vec![Finding::fine("credentials", "Sumsub accepts them")];
-    for (name, level, wanted) in [
-        ("COUNTERSIGN_SUMSUB_LEVEL_BUSINESS", &provider.level_business, "company"),
-        ("COUNTERSIGN_SUMSUB_LEVEL_INDIVIDUAL", &provider.level_individual, "individual"),
-    ] {
+    let business = provider.levels_business.iter().map(|it| ("BUSINESS", it, "company"));
+    let individual = provider.levels_individual.iter().map(|it| ("INDIVIDUAL", it, "individual"));
+    for (kind, level, wanted) in business.chain(individual) {
+        let name = format!("COUNTERSIGN_SUMSUB_LEVEL_{kind}");
         let others: Vec<&str> = levels
             .iter()
             .filter(|it| it.applicant_type.as_deref().is_none_or(|it| it == wanted))

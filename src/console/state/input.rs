@@ -214,7 +214,7 @@ impl State {
             Place::Delivery(_) => self
                 .delivery
                 .as_ref()
-                .and_then(|it| it.organization.clone())
+                .and_then(|it| it.delivery.organization.clone())
                 .map(Place::Organization),
         };
         place.map_or_else(Vec::new, |it| self.go(it))

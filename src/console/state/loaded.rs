@@ -1,6 +1,6 @@
 //! Answers that come in.
 
-use crate::console::dialog::{Preview, Sight};
+use crate::console::dialog::{Outlook, Preview, Sight};
 use crate::console::filter::Filter;
 use crate::console::list::List;
 use crate::console::state::{
@@ -10,10 +10,10 @@ use crate::console::views::View;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{
-    ActivityRow, AuthorizationRow, Delivery, DeliveryRow, OutgoingDelivery, OutgoingRow, Overview,
+    ActivityRow, AuthorizationRow, DeliveryRow, OutgoingDelivery, OutgoingRow, Overview,
     RecordedFact, ReviewRow,
 };
-use crate::usecase::observe::{Consequences, OrganizationDetail, OrganizationPage};
+use crate::usecase::observe::{DeliveryDetail, OrganizationDetail, OrganizationPage};
 
 /// What was read.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub enum Answer {
     /// One organization.
     Organization(Box<OrganizationDetail>),
     /// One delivery; `None`: there is none of that number.
-    Delivery(Option<Box<Delivery>>),
+    Delivery(Option<Box<DeliveryDetail>>),
     /// One webhook of ours.
     Sent(Box<OutgoingDelivery>),
 }
@@ -203,7 +203,7 @@ impl State {
     pub(super) fn previewed(
         &mut self,
         question: u64,
-        result: Result<Consequences, String>,
+        result: Result<Outlook, String>,
     ) -> Vec<Command> {
         let next = self.next_ticket();
         let Overlay::Dialog(dialog) = &mut self.overlay else { return Vec::new() };
@@ -216,7 +216,7 @@ impl State {
             Err(why) => Preview::Failed(why),
         };
         if dialog.preview != preview {
-            dialog.preview = preview;
+            dialog.learn(preview);
             dialog.ticket = next;
             if dialog.sight == Sight::Seen {
                 dialog.sight = Sight::Glimpsed;
@@ -300,7 +300,10 @@ pub(super) trait Searched {
 
 impl Searched for ReviewRow {
     fn texts(&self) -> Vec<&str> {
-        vec![self.name.as_str(), self.organization.as_str(), self.state.as_str()]
+        let mut texts = vec![self.name.as_str(), self.organization.as_str(), self.state.as_str()];
+        texts.extend(self.ignored.as_ref().map(|it| it.outcome.as_str()));
+        texts.extend(self.ignored.as_ref().and_then(|it| it.level.as_deref()));
+        texts
     }
     fn identity(&self) -> String {
         self.organization.to_string()

@@ -4,6 +4,7 @@
 //! delivery 4711  applicantReviewed
 //! ● changed
 //! received 2026-05-12 09:14:05Z · applicant 67f3… · org_0190…
+//! level kyb-basic; accepted: kyb-level · accept the level: extend …      if an approval does not count
 //! dry run: changed → changed; the verification would be APPROVED; nothing was kept
 //! x-payload-digest: 9f86…
 //! {"applicantId": …
@@ -17,8 +18,10 @@ use ratatui::widgets::{Paragraph, Wrap};
 use crate::console::age;
 use crate::console::state::State;
 use crate::console::view::inbox::{bytes, outcome_style, outcome_words};
-use crate::console::view::{message, printable};
-use crate::store::Delivery;
+use crate::console::view::{ignored, message, printable};
+use crate::domain::organization::OrganizationType;
+use crate::store::Outcome;
+use crate::usecase::observe::DeliveryDetail;
 
 /// The most of a body that is drawn; the whole is `countersign inbox show`.
 const DRAWN_BYTES_MAX: usize = 64 * 1024;
@@ -34,18 +37,19 @@ pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
         ];
         return message(frame, area, theme, &lines);
     }
-    let Some(delivery) = &state.delivery else {
+    let Some(detail) = &state.delivery else {
         return message(frame, area, theme, &["Reading …".to_owned()]);
     };
-    let text = text(state, delivery);
+    let text = text(state, detail);
     let last = text.height().saturating_sub(1);
     let scroll = u16::try_from(state.scroll.min(last)).unwrap_or(u16::MAX);
     let paragraph = Paragraph::new(text).wrap(Wrap { trim: false }).scroll((scroll, 0));
     frame.render_widget(paragraph, area);
 }
 
-fn text<'a>(state: &State, delivery: &Delivery) -> Text<'a> {
+fn text<'a>(state: &State, detail: &DeliveryDetail) -> Text<'a> {
     let theme = state.start.theme;
+    let delivery = &detail.delivery;
     let mut lines = vec![
         Line::styled(
             format!(
@@ -66,6 +70,8 @@ fn text<'a>(state: &State, delivery: &Delivery) -> Text<'a> {
             theme.quiet(),
         ),
     ];
+    let needs_a_look = uncounted(state, detail);
+    lines.extend(needs_a_look.into_iter().map(|it| Line::styled(printable(&it), theme.careful())));
     match &state.rehearsal {
         None => lines.push(Line::styled("d tells what a replay would do", theme.quiet())),
         Some(Ok(told)) => lines.push(Line::styled(printable(told), theme.good())),
@@ -74,11 +80,38 @@ fn text<'a>(state: &State, delivery: &Delivery) -> Text<'a> {
     lines.push(Line::default());
     lines.extend(headers(&delivery.headers).into_iter().map(|it| Line::styled(it, theme.quiet())));
     lines.push(Line::default());
-    lines.extend(body(state, delivery));
+    lines.extend(body(state, detail));
     Text::from(lines)
 }
 
-fn body<'a>(state: &State, delivery: &Delivery) -> Vec<Line<'a>> {
+/// Why an approval does not count, or not yet, and what to do.
+fn uncounted(state: &State, detail: &DeliveryDetail) -> Vec<String> {
+    let DeliveryDetail { delivery, kind, level, applicant_type } = detail;
+    if delivery.outcome == Outcome::AwaitingProvider {
+        return vec![
+            "This machine's clock may be wrong, so the approval waits until Sumsub has been asked:"
+                .to_owned(),
+            "7 shows the clock. Once Sumsub answers, the server applies it.".to_owned(),
+        ];
+    }
+    let Some(kind) = *kind else { return Vec::new() };
+    let again = format!("countersign inbox replay {}", delivery.id);
+    let Some(advice) = ignored::advice(delivery.outcome, kind, &again) else { return Vec::new() };
+    let word = applicant_type.value().map(|it| match it {
+        OrganizationType::Business => "company",
+        OrganizationType::Individual => "individual",
+    });
+    let levels = ignored::levels(level, kind, &state.start.acceptance);
+    let mut lines = vec![
+        "Sumsub approved, and that does not count:".to_owned(),
+        format!("{} at level {levels}", ignored::checked(word)),
+    ];
+    lines.extend(advice);
+    lines
+}
+
+fn body<'a>(state: &State, detail: &DeliveryDetail) -> Vec<Line<'a>> {
+    let delivery = &detail.delivery;
     let theme = state.start.theme;
     let Some(body) = &delivery.body else {
         return vec![Line::styled(

@@ -4,8 +4,8 @@
 //! ┌ Hold ───────────────────────────────────────────────┐
 //! │ Holds Acme Trading Co. until an operator releases   │
 //! │ it.                                                 │
+//! │ newest: provider_approved of 2026-01-10 … (fact 31) │
 //! │ suspends 3 LOAs; 2 brokers lose access now          │
-//! │                                                     │
 //! │ Reason  name is on a list_                          │
 //! │ $ countersign verification hold org_0190… --reason… │
 //! └─────────────────────────────────────────────────────┘
@@ -19,7 +19,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::console::dialog::{Dialog, Field, Kind, Preview};
+use crate::console::dialog::{Dialog, Field, Kind};
 use crate::console::state::State;
 use crate::console::twin::of_dialog;
 use crate::console::view::{boxed, lines_of, printable};
@@ -33,30 +33,44 @@ const DOTS_MAX: usize = 12;
 /// Draws a dialog over an area.
 pub fn draw(state: &State, dialog: &Dialog, frame: &mut Frame<'_>, area: Rect) {
     let theme = state.start.theme;
-    let takes_away = matches!(dialog.preview, Preview::Known(it) if it.suspended_loas > 0);
-    let style = if takes_away { theme.bad() } else { theme.accent() };
+    let is_grave = dialog.is_grave();
+    let style = if is_grave { theme.bad() } else { theme.accent() };
     let text = |text: Option<String>, style: Style| {
-        text.map(|it| Paragraph::new(printable(&it)).style(style).wrap(Wrap { trim: true }))
+        let lines = |it: String| it.lines().map(|it| Line::raw(printable(it))).collect::<Vec<_>>();
+        text.map(|it| Paragraph::new(lines(it)).style(style).wrap(Wrap { trim: true }))
     };
     let twin = format!("$ {}", of_dialog(dialog, &state.start.twin_flags));
     let sentence = text(Some(dialog.sentence()), theme.text());
-    let consequence = text(dialog.consequence(), if takes_away { style } else { theme.quiet() });
+    let basis = text(dialog.basis_in_words(), theme.text());
+    let consequence = text(dialog.consequence(), if is_grave { style } else { theme.quiet() });
     let trouble = text(dialog.trouble.clone(), theme.bad());
     let twin = text(Some(twin), theme.quiet());
     let fields = u16::try_from(dialog.fields.len()).unwrap_or(u16::MAX);
     let inside = WIDTH.min(area.width).saturating_sub(BORDERS.0);
     let lines =
         |of: &Option<Paragraph<'_>>| of.as_ref().map_or(0, |it| lines_of(it, inside, area.height));
-    let wanted = [lines(&sentence), lines(&consequence), fields, lines(&trouble), lines(&twin)];
-    let height = wanted.iter().fold(BORDERS.1, |sum, it| sum.saturating_add(*it));
+    let wanted = Heights {
+        sentence: lines(&sentence),
+        basis: lines(&basis),
+        consequence: lines(&consequence),
+        fields,
+        trouble: lines(&trouble),
+        twin: lines(&twin),
+    };
+    let height = wanted.downwards().iter().fold(BORDERS.1, |sum, it| sum.saturating_add(*it));
     let inner = boxed(frame, area, (WIDTH, height), (dialog.title(), style));
     let inner =
         Rect { x: inner.x.saturating_add(1), width: inner.width.saturating_sub(2), ..inner };
-    let given = shared_out(wanted, inner.height);
-    let [words, consequences, typed, troubles, twins] =
-        Layout::vertical(given.map(Constraint::Length)).areas(inner);
-    let texts =
-        [(sentence, words), (consequence, consequences), (trouble, troubles), (twin, twins)];
+    let given = wanted.within(inner.height);
+    let [words, rests_on, consequences, typed, troubles, twins] =
+        Layout::vertical(given.downwards().map(Constraint::Length)).areas(inner);
+    let texts = [
+        (sentence, words),
+        (basis, rests_on),
+        (consequence, consequences),
+        (trouble, troubles),
+        (twin, twins),
+    ];
     for (paragraph, at) in texts {
         if let Some(paragraph) = paragraph {
             frame.render_widget(paragraph, at);
@@ -65,20 +79,43 @@ pub fn draw(state: &State, dialog: &Dialog, frame: &mut Frame<'_>, area: Rect) {
     draw_fields(state, dialog, frame, typed);
 }
 
-/// How many lines sentence, consequence, fields, trouble and twin get where there is no room for all:
-/// what Enter would do to others first, then the field that is typed into and what is wrong with it.
-fn shared_out([sentence, consequence, fields, trouble, twin]: [u16; 5], room: u16) -> [u16; 5] {
-    let mut left = room;
-    let mut take = |wanted: u16| {
-        let given = wanted.min(left);
-        left = left.saturating_sub(given);
-        given
-    };
-    let consequence = take(consequence);
-    let focused = take(fields.min(1));
-    let trouble = take(trouble);
-    let fields = focused.saturating_add(take(fields.saturating_sub(focused)));
-    [take(sentence), consequence, fields, trouble, take(twin)]
+/// How many lines each part has.
+#[derive(Clone, Copy)]
+struct Heights {
+    sentence: u16,
+    basis: u16,
+    consequence: u16,
+    fields: u16,
+    trouble: u16,
+    twin: u16,
+}
+
+impl Heights {
+    /// In the order in which they are drawn.
+    fn downwards(self) -> [u16; 6] {
+        [self.sentence, self.basis, self.consequence, self.fields, self.trouble, self.twin]
+    }
+
+    /// What each part gets where there is no room for all: the field that is typed into and a line of
+    /// what is wrong with it, then what Enter would do to others and what it rests on.
+    fn within(self, room: u16) -> Self {
+        let mut left = room;
+        let mut take = |wanted: u16| {
+            let given = wanted.min(left);
+            left = left.saturating_sub(given);
+            given
+        };
+        let focused = take(self.fields.min(1));
+        let told = take(self.trouble.min(1));
+        let consequence = take(self.consequence);
+        let trouble = told.saturating_add(take(self.trouble.saturating_sub(told)));
+        let fields = focused.saturating_add(take(self.fields.saturating_sub(focused)));
+        // Its first line names whom it is about.
+        let whom = take(self.sentence.min(1));
+        let basis = take(self.basis);
+        let sentence = whom.saturating_add(take(self.sentence.saturating_sub(whom)));
+        Self { sentence, basis, consequence, fields, trouble, twin: take(self.twin) }
+    }
 }
 
 fn draw_fields(state: &State, dialog: &Dialog, frame: &mut Frame<'_>, area: Rect) {

@@ -84,12 +84,17 @@ pub fn outcome_words(outcome: Outcome) -> String {
     let glyph = match outcome {
         Outcome::Changed => "●",
         Outcome::NoChange | Outcome::Informational | Outcome::NotCurrentApplicant => "○",
-        Outcome::MemberOfCompany | Outcome::TestEvent => "·",
+        Outcome::MemberOfCompany | Outcome::TestEvent | Outcome::WorkflowStep => "·",
         Outcome::NoVerdict
+        | Outcome::OtherLevel
+        | Outcome::OtherApplicantType
+        | Outcome::UnreadableGuard
         | Outcome::UnknownType
         | Outcome::UnknownApplicant
         | Outcome::OtherEnvironment
         | Outcome::Unreadable => "!",
+        // Nothing to do about the delivery itself: it is applied once Sumsub has answered.
+        Outcome::AwaitingProvider => "◔",
     };
     format!("{glyph} {}", outcome.as_str())
 }
@@ -99,8 +104,12 @@ pub fn outcome_style(theme: Theme, outcome: Outcome) -> Style {
     match outcome {
         Outcome::Changed => theme.good(),
         Outcome::NoChange | Outcome::Informational | Outcome::NotCurrentApplicant => theme.text(),
-        Outcome::MemberOfCompany | Outcome::TestEvent => theme.quiet(),
+        Outcome::MemberOfCompany | Outcome::TestEvent | Outcome::WorkflowStep => theme.quiet(),
         Outcome::NoVerdict
+        | Outcome::OtherLevel
+        | Outcome::OtherApplicantType
+        | Outcome::UnreadableGuard
+        | Outcome::AwaitingProvider
         | Outcome::UnknownType
         | Outcome::UnknownApplicant
         | Outcome::OtherEnvironment

@@ -16,6 +16,7 @@ pub mod authorizations;
 pub mod delivery;
 pub mod dialog;
 pub mod help;
+pub mod ignored;
 pub mod inbox;
 pub mod menu;
 pub mod organization;
@@ -36,7 +37,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Widget, Wrap};
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::console::age;
-use crate::console::dialog::Sight;
+use crate::console::dialog::{Kind, Sight};
 use crate::console::filter::Filter;
 use crate::console::keys::{BINDINGS, Intent};
 use crate::console::state::{
@@ -308,7 +309,13 @@ fn draw_hints(state: &State, frame: &mut Frame<'_>, area: Rect) {
         Overlay::Dialog(dialog) if dialog.sight != Sight::Seen => vec![("Esc", "cancel")],
         Overlay::Dialog(dialog) if dialog.fields.len() > 1 => {
             let copy = ("Ctrl-y", "copy command");
-            vec![("Enter", "confirm"), ("Tab", "next field"), ("Esc", "cancel"), copy]
+            let focused = dialog.fields.get(dialog.focus);
+            let mut hints = vec![("Enter", "confirm"), ("Tab", "next field")];
+            if focused.is_some_and(|it| matches!(it.kind, Kind::Choice(_))) {
+                hints.push(("Space", "choose"));
+            }
+            hints.extend([("Esc", "cancel"), copy]);
+            hints
         }
         Overlay::Dialog(_) => {
             vec![("Enter", "confirm"), ("Esc", "cancel"), ("Ctrl-y", "copy command")]

@@ -3,6 +3,7 @@
 //! ```text
 //! Acme Trading Co.  BUSINESS  ● approved  since 3 d (2026-05-12 09:14:05Z), until in 11 mo
 //! org_0190…  created by Broker Ltd. · applicant 67f3…
+//! ! approved by an operator against Sumsub's rejection of …      what every reader is to know
 //! WHY  Broker Ltd. may NOT act: suspended
 //!  ✓ authorization_live      ACTIVE    3 d    loa_signed (fact 12)
 //!  ✓ authorization_signed    ACTIVE    3 d    loa_signed (fact 12)
@@ -27,13 +28,17 @@ use crate::console::age;
 use crate::console::state::{DetailItem, State};
 use crate::console::theme::{LoaStanding, state_words, status_words};
 use crate::console::view::activity::{cause as activity_cause, event_style};
+use crate::console::view::ignored::{advice, checked, levels};
 use crate::console::view::inbox::{outcome_style, outcome_words};
 use crate::console::view::outgoing::{event_words, last_answer, status};
 use crate::console::view::{message, printable, shown};
 use crate::domain::authorization::AuthorizationStatus;
+use crate::domain::fold::Overrule;
+use crate::domain::verdict::Named;
 use crate::domain::verification::Event;
 use crate::store::{AuthorizationRow, Cause, HandoffLink, OutgoingRow, RecordedFact};
 use crate::usecase::explain::{Condition, Explanation, RestsOn};
+use crate::usecase::in_words;
 use crate::usecase::observe::OrganizationDetail;
 
 /// Draws the view.
@@ -87,6 +92,7 @@ const OTHER_ROWS: usize = 4;
 fn lines<'a>(state: &'a State, detail: &'a OrganizationDetail) -> (Vec<Line<'a>>, Vec<usize>) {
     let theme = state.start.theme;
     let mut lines = head(state, detail);
+    lines.extend(notes(state, detail));
     for (name, explanation) in &detail.explanations {
         lines.extend(why(state, detail, (name.as_str(), explanation)));
     }
@@ -166,6 +172,30 @@ fn head<'a>(state: &State, detail: &'a OrganizationDetail) -> Vec<Line<'a>> {
     ]
 }
 
+/// What every reader is to know: what the approval that stands overruled, and the approval that does
+/// not count.
+fn notes<'a>(state: &State, detail: &OrganizationDetail) -> Vec<Line<'a>> {
+    let theme = state.start.theme;
+    let mut notes: Vec<String> =
+        detail.overrules.map(|it| format!("! {}", in_words(it))).into_iter().collect();
+    if let Some(it) = &detail.ignored {
+        let kind = detail.organization.kind;
+        let named = it.level.clone().map_or(Named::Not, Named::As);
+        let again = it.delivery_id.map_or_else(
+            || format!("countersign reconcile --org {}", it.organization),
+            |id| format!("countersign inbox replay {id}"),
+        );
+        let said = levels(&named, kind, &state.start.acceptance);
+        let (what, checked) = (it.outcome.as_str(), checked(it.applicant_type.as_deref()));
+        let at = age::exact(it.happened_at);
+        notes.push(format!("! Sumsub approved at {at}, and that does not count:"));
+        notes.push(format!("  {what}: {checked} at level {said}"));
+        let advice = advice(it.outcome, kind, &again).unwrap_or_default();
+        notes.extend(advice.iter().map(|it| format!("  {it}")));
+    }
+    notes.iter().map(|it| Line::styled(printable(it), theme.careful())).collect()
+}
+
 /// The explain tree towards one broker.
 fn why<'a>(
     state: &State,
@@ -239,7 +269,7 @@ fn item_line<'a>(
 ) -> Option<Line<'a>> {
     Some(match item {
         DetailItem::Loa(at) => loa_line(state, detail, detail.authorizations.get(at)?),
-        DetailItem::Fact(at) => fact_line(state, detail.facts.get(at)?),
+        DetailItem::Fact(at) => fact_line(state, detail, detail.facts.get(at)?),
         DetailItem::Session(at) => session_line(state, detail, detail.facts.get(at)?),
         DetailItem::Link(at) => link_line(state, detail, detail.links.get(at)?),
         DetailItem::Outgoing(at) => sent_line(state, detail.outgoing.get(at)?),
@@ -343,7 +373,7 @@ fn sent_line<'a>(state: &State, it: &OutgoingRow) -> Line<'a> {
     ])
 }
 
-fn fact_line<'a>(state: &State, it: &RecordedFact) -> Line<'a> {
+fn fact_line<'a>(state: &State, detail: &OrganizationDetail, it: &RecordedFact) -> Line<'a> {
     let late = it.fact.known_at.as_ms().saturating_sub(it.fact.happened_at.as_ms());
     // A fact that arrived late took its place in the past: that explains many a surprise.
     let late = if late > LATE_MS { format!(", {} late", age::span(late)) } else { String::new() };
@@ -351,8 +381,21 @@ fn fact_line<'a>(state: &State, it: &RecordedFact) -> Line<'a> {
         (Event::SessionStarted | Event::ImportAccepted, Some(id)) => format!(", applicant {id}"),
         _ => String::new(),
     };
-    let words = format!("{}{applicant}{late}", cause_words(&it.cause));
+    let level = it.fact.level.as_ref().map_or_else(String::new, |it| format!(", level {it}"));
+    let overruled = detail.overruling.iter().find(|(fact, _)| *fact == it.fact.sequence);
+    // First: the reason may be longer than the line.
+    let note =
+        overruled.map_or_else(String::new, |(_, it)| format!("! {} · ", overruled_what(*it)));
+    let words = format!("{note}{}{level}{applicant}{late}", cause_words(&it.cause));
     timeline_line(state, &shown(state, Some(it.fact.known_at)), it.fact.event.as_str(), &words)
+}
+
+/// What an approval overruled, in few words.
+fn overruled_what(overrule: Overrule) -> String {
+    match overrule {
+        Overrule::Against { verdict, .. } => format!("against {}", verdict.as_str()),
+        Overrule::NoCheck => "no check on file".to_owned(),
+    }
 }
 
 /// Sumsub's deliveries take seconds; what takes longer was held up somewhere.

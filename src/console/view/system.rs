@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! SUMSUB     answers in 84 ms   ▁▂▁▁▃▁▁█▁▁   median 80 ms, worst 812 ms
+//! CLOCK      right to the second, by Sumsub's
+//! APPROVALS  2 do not count (2 lists them), none waits for Sumsub's answer
 //! WEBHOOKS   arrive after 1 s (median of 40), worst 14 s
 //! REGISTER   /var/lib/countersign/live.db  412.0 MB + 1.2 MB log · schema 1 · SQLite 3.51.0
 //! PROGRAM    countersign 0.1.0
@@ -24,6 +26,7 @@ use crate::console::state::State;
 use crate::console::theme::status_words;
 use crate::console::view::inbox::bytes;
 use crate::console::view::{printable, thousands};
+use crate::domain::timekeeper::{ClockStanding, OFFSET_MAX_MS, OFFSET_MIN_MS};
 use crate::domain::verification::Status;
 
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -32,7 +35,10 @@ const BAR_MAX: u64 = 40;
 
 /// Draws the view.
 pub fn draw(state: &State, frame: &mut Frame<'_>, area: Rect) {
-    let mut lines = vec![provider(state), webhooks(state)];
+    let mut lines = vec![provider(state)];
+    lines.extend(clock(state));
+    lines.extend(approvals(state));
+    lines.push(webhooks(state));
     lines.extend(register(state));
     lines.push(Line::from(vec![Span::styled("STATUS", state.start.theme.heading())]));
     lines.extend(funnel(state, area.width));
@@ -72,6 +78,64 @@ fn provider(state: &State) -> Line<'_> {
         Span::styled(format!("  {}", sparkline(latencies)), theme.text()),
         Span::styled(spread, theme.quiet()),
     ])
+}
+
+/// How this machine's clock stands, and what to do where it is wrong.
+fn clock(state: &State) -> Vec<Line<'_>> {
+    let theme = state.start.theme;
+    let apart = |ms: i64| age::span(ms.saturating_abs());
+    let (text, advice, style) = match state.clock {
+        None => ("looking …".to_owned(), None, theme.quiet()),
+        Some(ClockStanding::Known { offset_ms }) if offset_ms.abs() < OFFSET_MIN_MS => {
+            ("agrees with Sumsub's".to_owned(), None, theme.good())
+        }
+        Some(ClockStanding::Known { offset_ms }) if offset_ms.abs() <= OFFSET_MAX_MS => {
+            let way = if offset_ms > 0 { "behind" } else { "ahead of" };
+            let text = format!("{} {way} Sumsub's; every instant is corrected", apart(offset_ms));
+            (text, Some("set it all the same: `timedatectl` shows how"), theme.careful())
+        }
+        Some(ClockStanding::Known { offset_ms }) => {
+            let text = format!("{} from Sumsub's: too far to be corrected", apart(offset_ms));
+            (text, Some("set the clock now: `timedatectl` shows how"), theme.bad())
+        }
+        Some(ClockStanding::Unknown) => {
+            let text = "not compared with Sumsub's: it has not answered yet".to_owned();
+            (text, None, theme.careful())
+        }
+        Some(ClockStanding::Behind { by_ms }) => {
+            let text = format!("! {} behind the register's newest fact", apart(by_ms));
+            let advice = "approvals wait: set the clock (`timedatectl`), or let Sumsub answer";
+            (text, Some(advice), theme.bad())
+        }
+    };
+    let mut lines = vec![Line::from(vec![
+        Span::styled("CLOCK      ", theme.heading()),
+        Span::styled(text, style),
+    ])];
+    lines.extend(advice.map(|it| Line::styled(format!("           {it}"), style)));
+    lines
+}
+
+/// Approvals of Sumsub's that are not what their customers wait for.
+fn approvals(state: &State) -> Option<Line<'_>> {
+    let theme = state.start.theme;
+    let it = state.overview.as_ref()?;
+    let (ignored, awaiting) = (it.ignored_approvals, it.awaiting_approvals);
+    let do_not_count = match ignored {
+        0 => "all count".to_owned(),
+        1 => "1 does not count (2 lists it)".to_owned(),
+        _ => format!("{} do not count (2 lists them)", thousands(ignored)),
+    };
+    let wait = match awaiting {
+        0 => "none waits for Sumsub's answer".to_owned(),
+        1 => "1 waits for Sumsub's answer".to_owned(),
+        _ => format!("{} wait for Sumsub's answer", thousands(awaiting)),
+    };
+    let style = if ignored + awaiting > 0 { theme.careful() } else { theme.text() };
+    Some(Line::from(vec![
+        Span::styled("APPROVALS  ", theme.heading()),
+        Span::styled(format!("{do_not_count}, {wait}"), style),
+    ]))
 }
 
 /// A bar per latency, the largest full.

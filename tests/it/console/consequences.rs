@@ -1,6 +1,6 @@
 //! What a dialog says that its act takes away is what is so now, and is read before it is confirmed.
 
-use countersign::console::dialog::{About, Dialog, Preview, Sight};
+use countersign::console::dialog::{About, Dialog, Outlook, Preview, Sight};
 use countersign::console::state::{Command, Message, Overlay, State, update};
 use countersign::domain::organization::OrganizationId;
 use countersign::usecase::authorizations::{By, revoke_authorization};
@@ -41,8 +41,9 @@ fn none() -> Vec<u64> {
     Vec::new()
 }
 
-fn takes_away(loas: usize) -> Consequences {
-    Consequences { suspended_loas: loas, brokers: loas }
+fn takes_away(loas: usize) -> Outlook {
+    let takes_away = Consequences { suspended_loas: loas, brokers: loas };
+    Outlook { takes_away, basis: None }
 }
 
 #[test]
@@ -128,7 +129,9 @@ fn what_is_taken_away_is_on_the_screen_of_the_smallest_terminal_whatever_the_nam
             About::Organization(_, name) | About::Loa(_, name) => *name = long,
             About::Nothing | About::Delivery(_) | About::Outgoing(_) => {}
         }
-        dialog.preview = Preview::Known(Consequences { suspended_loas: 12_345, brokers: 12_345 });
+        let takes_away = Consequences { suspended_loas: 12_345, brokers: 12_345 };
+        let basis = dialog.basis().cloned();
+        dialog.preview = Preview::Known(Outlook { takes_away, basis });
         for trouble in [None, Some("the register answered something very long. ".repeat(9))] {
             let Overlay::Dialog(dialog) = &mut state.overlay else { panic!("no dialog") };
             dialog.trouble.clone_from(&trouble);

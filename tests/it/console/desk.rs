@@ -1,5 +1,6 @@
 //! A console without a terminal: real state, real workers, a rig's register; keys as text.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use countersign::console::state::{Access, Command, Message, Overlay, Start, Stat
 use countersign::console::theme::Theme;
 use countersign::console::view::render;
 use countersign::console::worker::Worker;
+use countersign::usecase::Appliance;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -43,6 +45,7 @@ pub(crate) fn start(rig: &Rig, size: (u16, u16)) -> Start {
             ("environment".to_owned(), "test  (default)".to_owned()),
             ("sumsub-secret-key".to_owned(), "set  (file /run/secrets/key)".to_owned()),
         ],
+        acceptance: rig.appliance.rules.acceptance.clone(),
         no_provider: None,
         twin_flags: String::new(),
     }
@@ -50,8 +53,13 @@ pub(crate) fn start(rig: &Rig, size: (u16, u16)) -> Start {
 
 impl<'a> Desk<'a> {
     pub(crate) fn at(rig: &'a Rig, size: (u16, u16)) -> Self {
+        Self::of(rig, &rig.appliance, size)
+    }
+
+    /// A console with an appliance of its own on a rig's register.
+    pub(crate) fn of(rig: &'a Rig, appliance: &Arc<Appliance>, size: (u16, u16)) -> Self {
         let (sender, messages) = sync_channel(1024);
-        let worker = Worker::start(&rig.appliance, OPERATOR, &sender).unwrap();
+        let worker = Worker::start(appliance, OPERATOR, &sender).unwrap();
         let mut desk = Self {
             rig,
             state: State::new(start(rig, size)),
@@ -140,7 +148,8 @@ impl<'a> Desk<'a> {
 
     fn take(&mut self, message: Message) {
         match message {
-            Message::Changed | Message::Register(_) | Message::Searched(..) => {}
+            Message::Changed | Message::Register(_) | Message::Searched(..) | Message::Clock(_) => {
+            }
             _ => self.outstanding -= 1,
         }
         self.send(message);

@@ -1,10 +1,13 @@
 //! The console: its logic as values, its screens as text, its keys against a real register, and the
 //! program in a real terminal.
 
+mod clock;
 mod consequences;
 mod day;
+mod decisions;
 mod desk;
 mod fuzz;
+mod ignored;
 mod long_lists;
 mod pictures;
 mod reading;

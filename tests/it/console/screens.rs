@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use countersign::console::state::{Message, State};
 use countersign::console::theme::Theme;
 use countersign::console::view::render;
+use countersign::domain::timekeeper::ClockStanding;
+use countersign::usecase::decide::Decision;
 use ratatui::Terminal;
 use ratatui::backend::{CrosstermBackend, TestBackend};
 use ratatui::style::Color;
@@ -44,7 +46,8 @@ fn at_every_size(state: &State) -> String {
         (it.file_bytes, it.log_bytes, it.sqlite) = (412_300, 32_000, "3.x");
     }
     if let Some(it) = &mut state.delivery {
-        it.headers = r#"[["x-payload-digest","46b7…"],["user-agent","sumsub"]]"#.to_owned();
+        it.delivery.headers =
+            r#"[["x-payload-digest","46b7…"],["user-agent","sumsub"]]"#.to_owned();
     }
     for it in &mut state.outgoing.list.rows {
         it.message_id = "msg_01890000000000000000000000000000".to_owned();
@@ -80,6 +83,8 @@ fn views(rig: &Rig, deck: &str) {
             // A real answer takes as long as it takes.
             desk.state.provider.last = Some(Ok(84));
             desk.state.provider.latencies_ms = vec![80, 91, 84, 640, 82, 84];
+            // Told by the watch, whenever it has looked.
+            desk.state.clock = Some(ClockStanding::Known { offset_ms: 400 });
         }
         let name = format!("{name}-{deck}");
         let shown = at_every_size(&desk.state);
@@ -126,6 +131,43 @@ fn what_lies_on_top_is_drawn_at_three_sizes() {
         let mut desk = Desk::at(&rig, (120, 40));
         desk.press(keys);
         let shown = at_every_size(&desk.state);
+        let checked = std::panic::catch_unwind(|| check(name, &shown));
+        different.extend(checked.err().map(|_| name));
+    }
+    assert!(different.is_empty(), "{different:?}");
+}
+
+#[test]
+fn approvals_that_do_not_count_and_dialogs_that_overrule_are_drawn_at_three_sizes() {
+    let rig = Rig::with(Setup { valid_days: 30, ..Setup::default() });
+    stage::set(&rig);
+    stage::set_ignored(&rig);
+    let reviewed = |keys: &str| {
+        let mut desk = Desk::at(&rig, (120, 40));
+        desk.press(keys);
+        desk.state.clone()
+    };
+    let mut seen = vec![
+        ("queue-ignored", reviewed("2G")),
+        ("organization-ignored", reviewed("/cobalt<Enter><Enter>")),
+        ("delivery-ignored", reviewed("4gjj<Enter>")),
+        ("approve-ignored", reviewed("/bolt<Enter>uA")),
+    ];
+    stage::review_saying(&rig, stage::BOLT, 3, stage::red("FINAL"));
+    rig.decide(stage::JO, Decision::Hold).unwrap();
+    seen.push(("approve-against", reviewed("/bolt<Enter>uAfalse match<Tab>")));
+    seen.push(("approve-unchecked", reviewed("/jo<Enter>uA")));
+    seen.push(("organization-overruled", {
+        reviewed("/bolt<Enter>uAfalse match<Tab><Space><Enter><Enter>")
+    }));
+    rig.set_clock(-7_200_000);
+    let mut behind = reviewed("7");
+    behind.provider.last = Some(Err("Sumsub does not answer".to_owned()));
+    behind.clock = Some(ClockStanding::Behind { by_ms: 7_200_000 });
+    seen.push(("system-clock", behind));
+    let mut different = Vec::new();
+    for (name, state) in seen {
+        let shown = at_every_size(&state);
         let checked = std::panic::catch_unwind(|| check(name, &shown));
         different.extend(checked.err().map(|_| name));
     }

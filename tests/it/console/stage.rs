@@ -4,7 +4,7 @@ use countersign::domain::fold::Verification;
 use countersign::domain::organization::{Name, Organization, OrganizationId, OrganizationType};
 use countersign::store::{AuthorizationNote, Salts, StoreError, WebhookEndpoint};
 use countersign::usecase::decide::Decision;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::rig::{DAY_MS, OPERATOR, Rig, sumsub_instant};
 
@@ -114,12 +114,48 @@ fn applicant(number: usize) -> String {
 
 /// Sumsub's verdict on the applicant of that number.
 pub(crate) fn review(rig: &Rig, organization: &str, number: usize, answer: &str) {
+    review_saying(rig, organization, number, json!({"reviewResult": {"reviewAnswer": answer}}));
+}
+
+/// An approval.
+pub(crate) fn green() -> Value {
+    json!({"reviewResult": {"reviewAnswer": "GREEN"}})
+}
+
+/// A rejection.
+pub(crate) fn red(kind: &str) -> Value {
+    json!({"reviewResult": {"reviewAnswer": "RED", "reviewRejectType": kind}})
+}
+
+/// A review of the applicant of that number, with these fields beside the usual ones.
+pub(crate) fn review_saying(rig: &Rig, organization: &str, number: usize, said: Value) {
     rig.advance(5_000);
     let happened = rig.now().plus_ms(-2_000);
-    let answered = rig.deliver(&json!({
+    let mut webhook = json!({
         "type": "applicantReviewed", "applicantId": applicant(number),
         "externalUserId": organization, "sandboxMode": true, "reviewStatus": "completed",
-        "reviewResult": {"reviewAnswer": answer}, "createdAtMs": sumsub_instant(happened),
-    }));
+        "createdAtMs": sumsub_instant(happened),
+    });
+    let Value::Object(said) = said else { panic!("no fields: {said}") };
+    for (name, value) in said {
+        webhook[name] = value;
+    }
+    let answered = rig.deliver(&webhook);
     assert_eq!(answered.status, 200, "{answered:?}");
+}
+
+pub(crate) const COBALT: &str = "org_00000000000000000000000000000007";
+
+/// Approvals that do not count: of one who waits, of one on hold, and of one of another type.
+pub(crate) fn set_ignored(rig: &Rig) {
+    organization(rig, COBALT, "Cobalt Ltd.", OrganizationType::Business, Some(BROKER));
+    let at = |level: &str, of: &str| {
+        let mut said = green();
+        said["levelName"] = json!(level);
+        said["applicantType"] = json!(of);
+        said
+    };
+    review_saying(rig, COBALT, 7, at("kyb-basic", "company"));
+    review_saying(rig, BOLT, 3, at("email-only", "company"));
+    review_saying(rig, JO, 5, at("kyc-level", "company"));
 }

@@ -255,7 +255,12 @@ pub(super) fn another(rig: &Rig, clock: Clock) -> Appliance {
     };
     Appliance {
         store: Store::open(&path, environment, Opening::MustExist, rig.now()).unwrap(),
-        sumsub: Client::new(account, Arc::clone(&clock), Arc::new(|_: Duration| {})),
+        sumsub: Client::new(
+            account,
+            Arc::clone(&rig.appliance.timekeeper),
+            Arc::new(|_: Duration| {}),
+        ),
+        timekeeper: Arc::clone(&rig.appliance.timekeeper),
         clock,
         outbox: Outbox::new(environment, WebhookKey::new([0; 32]), Schedule { time_scale: 1 }),
         rules: rig.appliance.rules.clone(),

@@ -153,7 +153,7 @@ fn a_dialog_shows_the_command_that_does_the_same_and_copies_it() {
     let rig = staged();
     let mut desk = Desk::unlocked(&rig, SIZE);
     desk.press("/acme<Enter>Hit's him<C-y>");
-    let twin = format!("countersign verification hold {ACME} --reason 'it'\\''s him'");
+    let twin = format!("countersign verification hold {ACME} --reason 'it'\\''s him' --seen 2");
     desk.sees(&[&format!("$ countersign verification hold {ACME}")]);
     assert_eq!(desk.copied, [twin]);
 
