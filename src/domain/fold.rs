@@ -223,7 +223,7 @@ pub fn placed(facts: &[Fact]) -> Cow<'_, [Fact]> {
         placed.iter().filter_map(|it| Some((it.sequence, it.clock.clone()?))).collect();
     // A fact of our own stands behind all that its maker had seen, and behind our earlier ones.
     let mut behind = Timestamp::from_ms(0);
-    for fact in &mut placed {
+    for fact in placed.iter_mut().filter(|it| it.event != Event::ClockCorrected) {
         if let Some(true_instant) = corrected(fact, &corrections) {
             fact.happened_at = true_instant;
         }
@@ -1000,7 +1000,11 @@ mod tests {
             correction(5, "b", 100),
         ];
         let instants: Vec<i64> = placed(&facts).iter().map(|it| it.happened_at.as_ms()).collect();
-        assert_eq!(instants, [500, 501, 501, 200, 501]);
+        assert_eq!(
+            instants,
+            [500, 501, 501, 200, 0],
+            "and no correction pushes what comes after it"
+        );
         let uncorrected = &facts[..4];
         assert!(matches!(placed(uncorrected), Cow::Borrowed(_)));
     }

@@ -225,7 +225,7 @@ impl Tx<'_> {
             .verification(of)?
             .ok_or(StoreError::Corrupt("organization without verification"))?;
         let known_at = self.instant_of_recording(&before, facts, now.known_at)?;
-        let is_ours = !new.event.is_provider();
+        let is_ours = !new.event.is_provider() && new.event != Event::ClockCorrected;
         let unsure = || if new.dated_by == DatedBy::Us { now.fact_clock() } else { None };
         let fact = Fact {
             sequence: 0,
@@ -434,6 +434,8 @@ fn correction_of(facts: &[Fact], now: &Moment) -> Option<(NewFact, FactClock)> {
 fn behind_all_known(facts: &[Fact], now: Timestamp) -> Timestamp {
     placed(facts)
         .iter()
+        // A correction is no act of ours, and is dated by the clock that it corrects.
+        .filter(|it| it.event != Event::ClockCorrected)
         .map(|it| if it.event.is_provider() { it.happened_at.plus_ms(1) } else { it.happened_at })
         .fold(now, Timestamp::max)
 }

@@ -6,8 +6,10 @@ use countersign::domain::timestamp::Timestamp;
 use countersign::store::Patience;
 use countersign::usecase::decide::Decision;
 use countersign::usecase::explain::explain;
+use countersign::usecase::reconcile::{Mode, Scope, reconcile};
 use countersign::usecase::reconciler::{LONGEST_WAIT_MS, Memory, pass};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use serde_json::Value;
 
 use crate::rig::{Broker, DAY_MS};
@@ -45,6 +47,12 @@ impl Case {
 
     fn reconciler_passes(&mut self) {
         pass(&self.world.rig().appliance, PATIENCE, &mut self.memory, &mut || true).unwrap();
+    }
+
+    fn asks_about_everybody(&self) {
+        let appliance = &self.world.rig().appliance;
+        let report = reconcile(appliance, &Scope::Everybody, Mode::Apply, &mut || true).unwrap();
+        assert!(report.stopped_by.is_none(), "{report:?}");
     }
 
     fn status(&self) -> String {
@@ -161,6 +169,23 @@ fn after_an_operators_resubmit_on_a_fast_clock_the_next_green_is_not_lost() {
             assert!(case.may_act());
         }
     }
+}
+
+#[test]
+fn what_is_decided_right_after_a_correction_of_the_clock_stands_at_its_true_time() {
+    let case = Case::off_by(0);
+    case.world.set_clock(50_000);
+    case.decide(Decision::Hold).unwrap();
+    case.world.pass(APART_MS);
+    // It asks Sumsub, whose answer tells the time.
+    let rig = case.world.rig();
+    assert_eq!(rig.start_session(&case.broker.key, Some(&case.customer)).status, 200);
+    case.world.pass(APART_MS);
+    case.decide(Decision::Approve).unwrap();
+    case.world.pass(APART_MS);
+    case.world.deliver(&case.happens("pending"));
+    assert_eq!(case.status(), "PENDING");
+    assert!(!case.may_act());
 }
 
 #[test]
@@ -459,7 +484,13 @@ impl Twins {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 250,
+        failure_persistence: None,
+        // The same stories in every run: a gate says the same twice. Another seed tells others.
+        rng_seed: RngSeed::Fixed(9),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn every_story_ends_on_a_wrong_clock_as_on_a_right_one(
@@ -472,6 +503,8 @@ proptest! {
             off_by_ms: first_offset,
             undelivered: Vec::new(),
         };
+        // What was lost is found when Sumsub is asked, and that may be earlier on a clock that was wrong.
+        let has_lost = story.iter().any(|it| matches!(it, Step::Lose(_)));
         for step in story {
             twins.take(step);
         }
@@ -482,6 +515,12 @@ proptest! {
         twins.take(Step::Pass(MINUTE_MS));
         twins.take(Step::ReconcilerPasses);
 
+        if !has_lost {
+            prop_assert_eq!(twins.right.status(), twins.wrong.status(), "after one pass");
+        }
+        for case in twins.both() {
+            case.asks_about_everybody();
+        }
         let (right, wrong) = (twins.right.status(), twins.wrong.status());
         prop_assert_eq!(&right, &wrong);
         prop_assert_eq!(twins.right.may_act(), twins.wrong.may_act());
