@@ -100,10 +100,14 @@ impl Reader<'_> {
             .collect()
     }
 
+    /// As [`Self::facts`], without their causes.
+    pub fn bare_facts(&self, of: &OrganizationId) -> Result<Vec<Fact>, StoreError> {
+        Ok(self.facts(of)?.into_iter().map(|it| it.fact).collect())
+    }
+
     /// Whether a correction of the clock would move facts of an organization.
     pub fn needs_correction(&self, of: &OrganizationId, now: &Moment) -> Result<bool, StoreError> {
-        let facts: Vec<Fact> = self.facts(of)?.into_iter().map(|it| it.fact).collect();
-        Ok(correction_of(&facts, now).is_some())
+        Ok(correction_of(&self.bare_facts(of)?, now).is_some())
     }
 
     /// Organizations that are APPROVED and have an approval recorded by a predecessor, which kept
@@ -190,10 +194,8 @@ impl Tx<'_> {
         new: &NewFact,
         now: &Moment,
     ) -> Result<Recorded, StoreError> {
-        let mut facts: Vec<Fact> = self.facts(of)?.into_iter().map(|it| it.fact).collect();
-        while let Some((correction, clock)) = correction_of(&facts, now) {
-            self.append(of, &mut facts, &correction, (now, Some(clock)))?;
-        }
+        let mut facts = self.bare_facts(of)?;
+        self.correct(of, &mut facts, now)?;
         self.append(of, &mut facts, new, (now, None))
     }
 
@@ -204,11 +206,20 @@ impl Tx<'_> {
         of: &OrganizationId,
         now: &Moment,
     ) -> Result<Option<Recorded>, StoreError> {
-        let mut facts: Vec<Fact> = self.facts(of)?.into_iter().map(|it| it.fact).collect();
+        self.correct(of, &mut self.bare_facts(of)?, now)
+    }
+
+    /// As [`Self::correct_clock`], with all the facts that the organization has.
+    fn correct(
+        &self,
+        of: &OrganizationId,
+        facts: &mut Vec<Fact>,
+        now: &Moment,
+    ) -> Result<Option<Recorded>, StoreError> {
         let mut recorded = None;
         // One for each run of the machine.
-        while let Some((correction, clock)) = correction_of(&facts, now) {
-            recorded = Some(self.append(of, &mut facts, &correction, (now, Some(clock)))?);
+        while let Some((correction, clock)) = correction_of(facts, now) {
+            recorded = Some(self.append(of, facts, &correction, (now, Some(clock)))?);
         }
         Ok(recorded)
     }

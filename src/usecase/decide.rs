@@ -116,7 +116,7 @@ pub fn decide(
         // What our clock dated wrong is put right before anything is decided on it.
         tx.correct_clock(&of, &now)?;
         let verification = tx.verification(&of)?.ok_or(Failure::OrganizationNotFound)?;
-        let facts: Vec<Fact> = tx.facts(&of)?.into_iter().map(|it| it.fact).collect();
+        let facts = tx.bare_facts(&of)?;
         let newest = newest_said(&facts);
         if newest > ground.basis {
             return Err(Failure::Overtaken { newest });

@@ -65,7 +65,7 @@ fn judged(
         return Ok(None);
     };
     let why = if approval.fact.event == Event::OperatorApprove {
-        of_operator(&recorded, approval, organization.created_at)
+        of_operator(&facts, &approval.fact, organization.created_at)
     } else if acceptance.levels(organization.kind).is_empty() {
         None
     } else {
@@ -87,19 +87,15 @@ fn webhook_of(register: Reader<'_>, approval: &RecordedFact) -> Result<Option<We
     Ok(delivery.and_then(|it| it.body).and_then(|it| Webhook::read(&it)))
 }
 
-fn of_operator(
-    recorded: &[RecordedFact],
-    approval: &RecordedFact,
-    created_at: Timestamp,
-) -> Option<Otherwise> {
-    if approval.fact.basis.is_some() {
+fn of_operator(facts: &[Fact], approval: &Fact, created_at: Timestamp) -> Option<Otherwise> {
+    if approval.basis.is_some() {
         return None;
     }
-    let mut facts: Vec<Fact> = recorded.iter().map(|it| it.fact.clone()).collect();
     let known: Vec<Fact> =
-        facts.iter().filter(|it| it.sequence < approval.fact.sequence).cloned().collect();
+        facts.iter().filter(|it| it.sequence < approval.sequence).cloned().collect();
+    let mut facts = facts.to_vec();
     for it in &mut facts {
-        if it.sequence == approval.fact.sequence {
+        if it.sequence == approval.sequence {
             it.basis = Some(0);
         }
     }

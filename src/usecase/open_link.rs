@@ -75,7 +75,7 @@ pub(super) fn sitting(
     let customer = organization(&authorization.granting)?;
     let broker = organization(&authorization.authorized)?;
     let verification = register.verification(&customer.id)?.ok_or(Failure::OrganizationNotFound)?;
-    let facts: Vec<_> = register.facts(&customer.id)?.into_iter().map(|it| it.fact).collect();
+    let facts = register.bare_facts(&customer.id)?;
     let progress = Progress::of(&verification, &facts, link.created_at, now);
     Ok(Some(Sitting {
         stage: stage(link.revoked_at, authorization.status, progress),

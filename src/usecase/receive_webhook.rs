@@ -358,7 +358,7 @@ fn undated(
     of: &OrganizationId,
     (webhook, received_at): (&Webhook, Timestamp),
 ) -> Result<Option<Timestamp>, Failure> {
-    let facts: Vec<_> = tx.facts(of)?.into_iter().map(|it| it.fact).collect();
+    let facts = tx.bare_facts(of)?;
     let facts = placed(&facts);
     let is_contested = facts.iter().any(|it| {
         it.applicant_id == webhook.applicant_id
@@ -388,7 +388,7 @@ pub(super) fn note_ignored(
 ) -> Result<(), Failure> {
     let of = &said.organization;
     let kind = tx.organization(of)?.ok_or(Failure::OrganizationNotFound)?.kind;
-    let facts: Vec<_> = tx.facts(of)?.into_iter().map(|it| it.fact).collect();
+    let facts = tx.bare_facts(of)?;
     let is_answered = placed(&facts).iter().any(|it| {
         let is_about_it = it.applicant_id.as_deref() == Some(&*said.applicant_id);
         (it.event.is_provider() && is_about_it || it.event.is_operator())

@@ -3,9 +3,9 @@
 //!
 //! A fact is recorded only if it changes what the facts come to, or what the customer is told to do; so
 //! what is known is never applied again, an operator's decision stands where the table lets it stand,
-//! and each such fact is a webhook that was missed. What Sumsub does not date never outweighs an operator's decision. An applicant
-//! that Sumsub does not know is told and never applied: with the app token of another account it
-//! knows none.
+//! and each such fact is a webhook that was missed. What Sumsub does not date never outweighs an
+//! operator's decision. An applicant that Sumsub does not know is told and never applied: with the app
+//! token of another account it knows none.
 
 use std::sync::Arc;
 use std::time::Duration;

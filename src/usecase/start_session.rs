@@ -167,7 +167,7 @@ fn is_repeated(
     if !stays {
         return Ok(false);
     }
-    let facts: Vec<_> = tx.facts(subject)?.into_iter().map(|it| it.fact).collect();
+    let facts = tx.bare_facts(subject)?;
     let last = placed(&facts).iter().rfind(|it| it.event != Event::ClockCorrected).cloned();
     Ok(last.is_some_and(|it| {
         it.event == Event::SessionStarted

@@ -201,11 +201,10 @@ fn assert_sound(register: &Path, customers: impl IntoIterator<Item = String>) {
                 Ok::<_, StoreError>((
                     it.organization(&id)?.unwrap(),
                     it.verification(&id)?.unwrap(),
-                    it.facts(&id)?,
+                    it.bare_facts(&id)?,
                 ))
             })
             .unwrap();
-        let facts: Vec<_> = facts.into_iter().map(|it| it.fact).collect();
         assert_eq!(Verification::rebuild(organization.created_at, &facts), stored, "{customer}");
     }
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;

@@ -394,11 +394,10 @@ fn assert_rows_are_their_folds(rig: &Rig, customer: &str) {
             Ok::<_, countersign::store::StoreError>((
                 it.organization(&id)?.unwrap(),
                 it.verification(&id)?.unwrap(),
-                it.facts(&id)?,
+                it.bare_facts(&id)?,
             ))
         })
         .unwrap();
-    let facts: Vec<_> = facts.into_iter().map(|it| it.fact).collect();
     assert_eq!(Verification::rebuild(organization.created_at, &facts), stored);
 }
 
