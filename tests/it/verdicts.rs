@@ -510,9 +510,9 @@ fn an_imported_persons_review_decides_also_where_workflows_decide() {
     }
 }
 
-#[test]
-fn a_copied_applicant_of_a_level_that_is_not_accepted_approves_nobody() {
-    let mut accepted = acceptance(DecidedBy::Level);
+/// A person whose applicant is a copy at a level that is not accepted.
+fn copied_at_another_level(decided_by: DecidedBy) -> (World, Broker, String) {
+    let mut accepted = acceptance(decided_by);
     accepted.levels_individual = vec!["our-own-level".to_owned()];
     let setup = Setup { acceptance: accepted, import_mode: ImportMode::Copy, ..Setup::default() };
     let world = World::with(kind(), setup);
@@ -520,10 +520,15 @@ fn a_copied_applicant_of_a_level_that_is_not_accepted_approves_nobody() {
     let customer = world.rig.customer(&broker, "INDIVIDUAL");
     world.rig.sign(&customer, &broker.id);
     let body = json!({"shareToken": world.share_token()});
-
     let path = "/v1/organizations/verification/import";
     assert_eq!(world.rig.post(path, &broker.key, Some(&customer), &body).status, 200);
     world.deliver();
+    (world, broker, customer)
+}
+
+#[test]
+fn a_copied_applicant_of_a_level_that_is_not_accepted_approves_nobody() {
+    let (world, broker, customer) = copied_at_another_level(DecidedBy::Level);
 
     assert_eq!(world.rig.status(&broker.key, &customer), "PENDING");
     let ignored = world.rig.appliance.store.read(|it| it.ignored_approvals(9)).unwrap();
@@ -709,17 +714,7 @@ fn an_instant_is_read_also_where_it_was_retyped_and_a_whole_second_is_the_safe_e
 
 #[test]
 fn a_workflows_end_does_not_approve_a_copy_at_a_level_that_is_not_accepted() {
-    let mut accepted = acceptance(DecidedBy::Workflow);
-    accepted.levels_individual = vec!["our-own-level".to_owned()];
-    let setup = Setup { acceptance: accepted, import_mode: ImportMode::Copy, ..Setup::default() };
-    let world = World::with(kind(), setup);
-    let broker = world.rig.broker();
-    let customer = world.rig.customer(&broker, "INDIVIDUAL");
-    world.rig.sign(&customer, &broker.id);
-    let body = json!({"shareToken": world.share_token()});
-    let path = "/v1/organizations/verification/import";
-    assert_eq!(world.rig.post(path, &broker.key, Some(&customer), &body).status, 200);
-    world.deliver();
+    let (world, broker, customer) = copied_at_another_level(DecidedBy::Workflow);
     let applicant = world.control("GET", "/applicants", &Value::Null)["applicants"]
         .as_array()
         .unwrap()
