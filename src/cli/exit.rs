@@ -125,9 +125,10 @@ impl From<Failure> for CliError {
                 (Exit::Refused, "`countersign verification reopen` lets the customer submit again")
             }
             Failure::DecisionRefused { .. } => (Exit::Refused, decisions(&failure)),
-            Failure::Overtaken { .. } => {
-                (Exit::Refused, "nothing was changed; `countersign verification show` shows it")
-            }
+            Failure::Overtaken { .. } => (
+                Exit::Refused,
+                "nothing was changed; look at `countersign verification show`, then decide again",
+            ),
             Failure::Overrules(_) => (
                 Exit::Refused,
                 "nothing was changed; --against-provider approves all the same, and every reader is told",

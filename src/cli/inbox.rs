@@ -64,8 +64,8 @@ Examples:
 
 After an upgrade, `--all --dry-run` tells which deliveries read otherwise by the
 rules of today, and which statuses would change; those whose body went by age are
-left out. Facts are never changed: where one
-was recorded it stays, and the difference is told.
+left out. Facts are never changed: where one was recorded it stays, and the
+difference is reported.
 
 Exit code: 0 nothing differs, or it was applied; 6 a dry run found something that
 it would change.";

@@ -123,7 +123,8 @@ pub fn decide(
         }
         if ground.basis != newest && !facts.iter().any(|it| it.sequence == ground.basis) {
             let what = format!(
-                "no fact of this customer that can be decided on is numbered {}",
+                "this customer has no fact {} that a decision can rest on: `countersign verification show` \
+                 numbers them",
                 ground.basis
             );
             return Err(Failure::Invalid(what));

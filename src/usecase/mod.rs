@@ -214,7 +214,7 @@ pub enum Failure {
         status: Status,
     },
     /// Something happened that the maker of a decision had not been shown.
-    #[error("something happened meanwhile (fact {newest}): look again, then decide")]
+    #[error("something happened meanwhile (fact {newest})")]
     Overtaken {
         /// The newest fact of Sumsub's or an operator's.
         newest: i64,
