@@ -12,7 +12,7 @@
 -- hand-off links only SHA-256.
 
 PRAGMA application_id = 1129531214;   -- 0x4353474E, "CSGN": `file` and we know our own
-PRAGMA user_version = 2;              -- version of this schema; a newer file is refused
+PRAGMA user_version = 3;              -- version of this schema; a newer file is refused
 
 -- One row: what this file is. Test and live never share a file.
 CREATE TABLE register (
@@ -43,7 +43,8 @@ CREATE TABLE api_key (
   scopes           TEXT    NOT NULL CHECK (scopes IN ('read', 'write', 'read write')),
   created_at_ms    INTEGER NOT NULL,
   expires_at_ms    INTEGER,                   -- NULL: never
-  revoked_at_ms    INTEGER                    -- NULL: active
+  revoked_at_ms    INTEGER,                   -- NULL: active
+  created_by_key   TEXT    REFERENCES api_key (key_id)  -- the key that made it; NULL: an operator did, or schema 2
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX api_key_by_organization ON api_key (organization_id, created_at_ms);
@@ -61,7 +62,7 @@ CREATE TABLE idempotency (
   scope_sha256    BLOB    PRIMARY KEY CHECK (length(scope_sha256) = 32),  -- caller, acted-for, key, method, path
   request_sha256  BLOB    NOT NULL CHECK (length(request_sha256) = 32),   -- query and body
   status          INTEGER NOT NULL CHECK (status BETWEEN 200 AND 499),
-  body            BLOB    NOT NULL,
+  body            BLOB,                       -- NULL: it held a secret, and only this mark is kept
   expires_at_ms   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -252,6 +253,8 @@ CREATE INDEX verification_for_review ON verification (updated_at_ms)
 -- DERIVED: the fold of authorization_event. A Letter of Authorization.
 CREATE TABLE authorization (
   authorization_id  INTEGER PRIMARY KEY AUTOINCREMENT,  -- never shown; newest first in lists
+  public_id         TEXT    NOT NULL UNIQUE   -- 'loa_' + 16 hex, random: a row's number would tell how many there are
+    DEFAULT ('loa_' || lower(hex(randomblob(8)))),
   granting          TEXT    NOT NULL REFERENCES organization (organization_id),
   authorized        TEXT    NOT NULL REFERENCES organization (organization_id),
   type              TEXT    NOT NULL CHECK (type = 'LOA'),
@@ -309,6 +312,8 @@ CREATE TABLE handoff_link (
   request_id        TEXT,                     -- the request that made it, if one did
   revoked_at_ms     INTEGER,                  -- NULL: not revoked
   revoked_by        TEXT,                     -- an organization's id, or 'operator:<login>'
+  expires_at_ms     INTEGER NOT NULL,         -- until then it can sign; a signed letter outlives it
+  asked_from        TEXT,                     -- PERSONAL DATA: address of the newest session call for it
   CHECK ((revoked_at_ms IS NULL) = (revoked_by IS NULL))
 ) STRICT, WITHOUT ROWID;
 
@@ -323,7 +328,9 @@ CREATE TABLE signature_evidence (
   text_sha256   BLOB    NOT NULL CHECK (length(text_sha256) = 32),
   text_version  TEXT    NOT NULL,             -- of the template
   address       TEXT,                         -- the signer's IP address, if the socket told it
-  user_agent    TEXT                          -- the browser's own word
+  user_agent    TEXT,                         -- the browser's own word
+  forwarded     TEXT CHECK (json_valid(forwarded)),  -- the headers that name a client's address, as they came
+  asked_from    TEXT                          -- the address that the broker asked for the link from
 ) STRICT;
 
 -- A place that events are sent to, of the organization whose key made it. The endpoint's secret is
@@ -390,7 +397,9 @@ CREATE INDEX expiry_notice_due ON expiry_notice (expires_at_ms);
 -- One message to one endpoint: where it stands. While an attempt runs, due_at_ms is its lease: an
 -- instant by which it will have ended. After a crash the delivery is simply due again then.
 CREATE TABLE outgoing_delivery (
-  delivery_no    INTEGER PRIMARY KEY AUTOINCREMENT,  -- shown as 'dlv_' + 16 hex
+  delivery_no    INTEGER PRIMARY KEY AUTOINCREMENT,  -- never shown to callers
+  public_id      TEXT    NOT NULL UNIQUE             -- 'dlv_' + 16 hex, random, as an LOA's
+    DEFAULT ('dlv_' || lower(hex(randomblob(8)))),
   message_no     INTEGER NOT NULL REFERENCES outgoing_message (message_no),
   endpoint_id    TEXT    NOT NULL REFERENCES webhook_endpoint (endpoint_id),
   status         TEXT    NOT NULL CHECK (status IN ('PENDING', 'DELIVERED', 'FAILED', 'SKIPPED')),

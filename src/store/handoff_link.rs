@@ -21,6 +21,8 @@ pub struct HandoffLink {
     pub request_id: Option<String>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// Until when it can sign.
+    pub expires_at: Timestamp,
 }
 
 impl Reader<'_> {
@@ -30,7 +32,7 @@ impl Reader<'_> {
             .connection
             .prepare_cached(
                 "SELECT link_id, authorization_id, created_at_ms, created_by, request_id,
-                        revoked_at_ms
+                        revoked_at_ms, expires_at_ms
                  FROM handoff_link
                  WHERE token_sha256 = :token",
             )?
@@ -46,7 +48,7 @@ impl Reader<'_> {
         self.connection
             .prepare_cached(
                 "SELECT l.link_id, l.authorization_id, l.created_at_ms, l.created_by, l.request_id,
-                        l.revoked_at_ms
+                        l.revoked_at_ms, l.expires_at_ms
                  FROM handoff_link AS l
                  JOIN authorization AS a ON a.authorization_id = l.authorization_id
                  WHERE :party IS NULL OR a.granting = :party OR a.authorized = :party
@@ -68,7 +70,7 @@ impl Reader<'_> {
         self.connection
             .prepare_cached(
                 "SELECT l.link_id, l.authorization_id, l.created_at_ms, l.created_by, l.request_id,
-                        l.revoked_at_ms
+                        l.revoked_at_ms, l.expires_at_ms
                  FROM authorization AS a
                  CROSS JOIN handoff_link AS l ON l.authorization_id = a.authorization_id
                  WHERE a.granting = :granting
@@ -91,8 +93,10 @@ impl Tx<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO handoff_link
-                   (token_sha256, link_id, authorization_id, created_at_ms, created_by, request_id)
-                 VALUES (:token, :id, :authorization, :created_at, :created_by, :request)",
+                   (token_sha256, link_id, authorization_id, created_at_ms, created_by, request_id,
+                    expires_at_ms)
+                 VALUES (:token, :id, :authorization, :created_at, :created_by, :request,
+                         :expires_at)",
             )?
             .execute(named_params! {
                 ":token": token_sha256,
@@ -101,6 +105,7 @@ impl Tx<'_> {
                 ":created_at": link.created_at.as_ms(),
                 ":created_by": link.created_by,
                 ":request": link.request_id,
+                ":expires_at": link.expires_at.as_ms(),
             })?;
         Ok(())
     }
@@ -132,5 +137,6 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<HandoffLink> {
         created_by: row.get("created_by")?,
         request_id: row.get("request_id")?,
         revoked_at: row.get::<_, Option<i64>>("revoked_at_ms")?.map(Timestamp::from_ms),
+        expires_at: Timestamp::from_ms(row.get("expires_at_ms")?),
     })
 }

@@ -25,12 +25,19 @@ pub struct Migration {
 }
 
 /// Every step, in order. Version 1 is the first, so nothing leads to it.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    to: 2,
-    what: "verdicts keep their level, decisions what they were based on, facts what is known of the \
-           clock that dated them; facts cannot be replaced",
-    statements: include_str!("to_version_2.sql"),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        to: 2,
+        what: "verdicts keep their level, decisions what they were based on, facts what is known of \
+               the clock that dated them; facts cannot be replaced",
+        statements: include_str!("to_version_2.sql"),
+    },
+    Migration {
+        to: 3,
+        what: "keys name the key that made them, links end, ids no longer count rows",
+        statements: include_str!("to_version_3.sql"),
+    },
+];
 
 /// The steps that a register needs; none if it is of this program's version.
 /// [`StoreError::NotMigratable`] if no steps lead here from its version.

@@ -93,7 +93,7 @@ pub const SCHEMA: &str = include_str!("../../schema.sql");
 /// `application_id` of `schema.sql`.
 const APPLICATION_ID: i32 = 0x4353_474E;
 /// `user_version` of `schema.sql`.
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
 /// Small reads do not scale past a few connections (shared locks), and idle ones cost memory.
 const READERS: usize = 4;
 

@@ -128,6 +128,7 @@ pub(super) fn insert_link(
         created_by: by.actor,
         request_id: by.request_id,
         revoked_at: None,
+        expires_at: now.plus_ms(90 * 86_400_000),
     };
     tx.insert_handoff_link(&link, &token.sha256())?;
     Ok(link)

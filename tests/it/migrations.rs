@@ -11,14 +11,20 @@ use crate::cli::Shell;
 
 /// A register as the program of schema 1 left it.
 const OF_SCHEMA_1: &str = include_str!("registers/1.sql");
+/// The same as the program of schema 2 left it.
+const OF_SCHEMA_2: &str = include_str!("registers/2.sql");
 
 /// A shell on a register of schema 1, not migrated.
 fn earlier() -> Shell {
+    holding(OF_SCHEMA_1)
+}
+
+fn holding(register: &str) -> Shell {
     let shell = Shell::new();
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let path = shell.directory.file("countersign.db");
     let database = Connection::open_with_flags(path, flags).unwrap();
-    database.execute_batch(OF_SCHEMA_1).unwrap();
+    database.execute_batch(register).unwrap();
     shell
 }
 
@@ -39,12 +45,18 @@ fn organization(shell: &Shell, name: &str) -> String {
 }
 
 #[test]
-fn a_register_of_schema_1_is_migrated_verified_and_folds_as_it_did() {
-    let shell = earlier();
+fn a_register_of_an_earlier_schema_is_migrated_verified_and_folds_as_it_did() {
+    for (register, step) in [(OF_SCHEMA_1, "verdicts keep their level"), (OF_SCHEMA_2, "links end")]
+    {
+        is_migrated_and_folds_as_it_did(&holding(register), step);
+    }
+}
+
+fn is_migrated_and_folds_as_it_did(shell: &Shell, step: &str) {
     let refused = shell.run(&["org", "list"]).refused(5);
     assert!(refused.contains("countersign migrate --plan"), "{refused}");
     let plan = shell.run(&["migrate", "--plan"]);
-    assert!(plan.ok().contains("verdicts keep their level"));
+    assert!(plan.ok().contains(step));
 
     shell.run(&["migrate"]).ok();
 
@@ -62,7 +74,7 @@ fn a_register_of_schema_1_is_migrated_verified_and_folds_as_it_did() {
     ];
     let expected: BTreeMap<String, String> =
         expected.iter().map(|(name, it)| ((*name).to_owned(), (*it).to_owned())).collect();
-    assert_eq!(statuses(&shell), expected);
+    assert_eq!(statuses(shell), expected);
 }
 
 #[test]
