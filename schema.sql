@@ -56,8 +56,8 @@ CREATE TABLE api_key_use (
 ) STRICT, WITHOUT ROWID;
 
 -- An answer that is given again to the same request with the same Idempotency-Key. Written in the
--- commit of what the request did, so that there is never one without the other. Answers that hold an
--- access token are never here. Rows go when their time is over.
+-- commit of what the request did, so that there is never one without the other. Answers that hold a
+-- secret are never here; of a new API key there is a mark. Rows go when their time is over.
 CREATE TABLE idempotency (
   scope_sha256    BLOB    PRIMARY KEY CHECK (length(scope_sha256) = 32),  -- caller, acted-for, key, method, path
   request_sha256  BLOB    NOT NULL CHECK (length(request_sha256) = 32),   -- query and body
@@ -141,7 +141,8 @@ CREATE TABLE delivery_outcome (
   PRIMARY KEY (delivery_id, outcome_no)
 ) STRICT, WITHOUT ROWID;
 
--- RECORD. Everything that happened to a verification; its fold is the status.
+-- RECORD. Everything that happened to a verification; its fold is the status. An import without a
+-- begun_at_ms had lost its right when Sumsub answered: its applicant is linked for audit only.
 CREATE TABLE verification_event (
   sequence         INTEGER PRIMARY KEY AUTOINCREMENT,   -- order of recording
   organization_id  TEXT    NOT NULL REFERENCES organization (organization_id),

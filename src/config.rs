@@ -23,9 +23,9 @@ pub use variables::Variables;
 
 use setting::{
     BACKUP_DIRECTORY, BACKUP_EVERY, BACKUP_KEEP, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX,
-    DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, LETTER, LISTEN, LOG, METRICS_LISTEN,
-    OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER, RECONCILE_EVERY, REQUESTS_BURST,
-    REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
+    DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, KEPT_SECRETS_MAX, LETTER, LISTEN, LOG,
+    METRICS_LISTEN, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER, RECONCILE_EVERY,
+    REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
     SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET,
     TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE,
     WRONG_KEYS_PER_MINUTE,
@@ -180,6 +180,8 @@ pub struct Config {
     pub connections_per_peer_max: usize,
     /// Clients that may wait for a change at once.
     pub waits_max: usize,
+    /// Answers with a secret that are kept in memory for repeated requests.
+    pub kept_secrets_max: usize,
     /// Requests of one API key a second; 0 = no limit.
     pub requests_per_second: u32,
     /// Requests of one API key at once.
@@ -332,6 +334,8 @@ impl Config {
             connections_per_peer_max: found
                 .parse(&CONNECTIONS_PER_PEER_MAX, |it| value::within(it, 1..=65_536))?,
             waits_max: found.parse(&WAITS_MAX, |it| value::within(it, 0..=65_536))?,
+            kept_secrets_max: found
+                .parse(&KEPT_SECRETS_MAX, |it| value::within(it, 1..=1_000_000))?,
             requests_per_second: found
                 .parse(&REQUESTS_PER_SECOND, |it| value::within(it, 0..=1_000_000))?,
             requests_burst: found.parse(&REQUESTS_BURST, |it| value::within(it, 1..=1_000_000))?,

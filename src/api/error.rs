@@ -24,6 +24,15 @@ pub(super) enum ApiError {
     UnsupportedMediaType,
     /// The Idempotency-Key belongs to another request.
     IdempotencyKeyInUse,
+    /// The request was done, and its answer, which held a secret, is kept no longer.
+    IdempotencyAnswerGone,
+    /// The answer is the one that was kept of the same request before.
+    Kept,
+    /// The answer would hold a secret, and cannot be kept for the request's Idempotency-Key.
+    CannotKeep {
+        /// Seconds to wait.
+        retry_after_s: u64,
+    },
     /// The same request is still running.
     IdempotencyInFlight,
     /// Too many requests.
@@ -39,6 +48,11 @@ impl ApiError {
     /// A rule of the contract that the request breaks.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::Failure(Failure::Invalid(message.into()))
+    }
+
+    /// Whether the gate refused, at once or in the commit: what was refused may be allowed tomorrow.
+    pub(super) fn is_of_gate(&self) -> bool {
+        matches!(self, Self::Failure(Failure::AuthorizationRequired(_)))
     }
 
     /// The answer, logged if somebody has to look into it.
@@ -58,6 +72,24 @@ impl ApiError {
                 409,
                 "idempotency_key_in_use",
                 "This Idempotency-Key was used for another request. Use a fresh one.".to_owned(),
+            ),
+            Self::IdempotencyAnswerGone => (
+                409,
+                "idempotency_key_in_use",
+                "This request was done before. Its answer held a new API key, which is kept for ten \
+                 minutes only, and not across a restart. If you do not have that key: find it with GET \
+                 /v1/api-keys, revoke it, and ask again with a fresh Idempotency-Key."
+                    .to_owned(),
+            ),
+            // Never rendered: the kept answer takes its place.
+            Self::Kept => of_refusal(Refusal::Panicked),
+            Self::CannotKeep { retry_after_s } => (
+                503,
+                "server_busy",
+                format!(
+                    "There is no room to keep this request's answer for its Idempotency-Key, so nothing \
+                     was done. Try again in {retry_after_s} s."
+                ),
             ),
             Self::IdempotencyInFlight => (
                 409,
@@ -97,6 +129,7 @@ impl ApiError {
                 Some(("Retry-After", "1".to_owned()))
             }
             Self::RateLimited { retry_after_s }
+            | Self::CannotKeep { retry_after_s }
             | Self::Failure(Failure::Provider(SumsubError::RateLimited { retry_after_s })) => {
                 Some(("Retry-After", retry_after_s.to_string()))
             }

@@ -1,65 +1,73 @@
-//! Idempotency-Key: the same request again is answered again, and done once (contract §4).
+//! Idempotency-Key: the same request again is answered again, and done once (contract §4, §9.4, §9.7).
 //!
-//! A request's answer is kept in the commit of what it did. Requests in flight are known to this
-//! process only, so that a crash frees their keys. Answers that hold an access token are kept in
-//! memory only, and only while the token lives: no token is ever in the register.
+//! A request comes here once the gate has let it in, so that a kept answer is given again only to whom
+//! the route would let in now. An answer is kept in the commit of what the request did; one that holds a
+//! secret is kept in memory only ([`KeptSecrets`]), and of a new API key the commit keeps a mark, so that
+//! a second one is never created. Requests in flight are known to this process only, so that a crash
+//! frees their keys. What the gate refuses is not kept: it may be allowed tomorrow.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
+use super::Call;
+use super::canonical;
 use super::error::ApiError;
-use super::{Call, route};
-use crate::domain::timestamp::Timestamp;
-use crate::http::Response;
+use super::kept_secrets::{KeptSecrets, Reservation};
+use crate::http::{Request, Response};
 use crate::store::{KeptAnswer, StoreError, Tx};
-use crate::usecase::{Also, Failure, nothing_else};
+use crate::usecase::authenticate::Caller;
+use crate::usecase::{Also, Failure};
 
 /// The longest key (contract §4).
 const KEY_CHARACTERS_MAX: usize = 255;
 /// How long an answer is kept (contract §4).
 const KEPT_MS: i64 = 24 * 3_600_000;
-/// How many answers with a token in them are kept at the most.
-const SESSIONS_MAX: usize = 10_000;
 
 type Sha = [u8; 32];
 
 /// What this process alone knows of idempotency keys.
-#[derive(Default)]
 pub(super) struct Idempotency {
+    /// As many as there are requests at work.
     in_flight: Mutex<HashMap<Sha, Sha>>,
-    sessions: Mutex<HashMap<Sha, KeptAnswer>>,
+    secrets: Arc<KeptSecrets>,
 }
 
 /// Where the answer of the running request will be kept.
-#[derive(Clone, Copy)]
 pub(super) struct Slot {
     scope: Sha,
     request: Sha,
     place: Place,
+    /// The twins of the request are told so until it is over.
+    _flight: Flight,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Nothing is kept yet.
     Open,
     /// The commit has kept it.
     InCommit,
-    /// It holds a token that lives so long, in milliseconds.
-    InMemory { lives_ms: i64 },
+    /// It holds a secret, and stays in memory only.
+    InMemory { lives_ms: i64, room: Reservation },
 }
 
-/// Answers a request that bears an Idempotency-Key.
-pub(super) fn answer_once(call: &Call<'_>) -> Result<Response, ApiError> {
-    let (owner, used) = call.owner_and_key()?;
+/// Begins a request that the gate has let in: if it bears an Idempotency-Key, its answer gets a place.
+///
+/// # Errors
+/// [`ApiError::Kept`] if it was answered before: the answer is noted.
+pub(super) fn begin(call: &Call<'_>, caller: &Caller) -> Result<(), ApiError> {
     let mut keys = call.request.header_values("idempotency-key");
-    let key = keys.next().unwrap_or_default();
+    let Some(key) = keys.next().filter(|_| may_bear_a_key(call.request)) else { return Ok(()) };
+    if call.noted.borrow().slot.is_some() {
+        return Ok(());
+    }
     if !(1..=KEY_CHARACTERS_MAX).contains(&key.chars().count()) || keys.next().is_some() {
         return Err(ApiError::invalid(format!(
             "the header Idempotency-Key is given once and has 1 to {KEY_CHARACTERS_MAX} characters"
         )));
     }
+    let owner = caller.acting.caller();
     let acted_for = call.on_behalf_of()?.unwrap_or_else(|| owner.clone());
     let scope = digest(&[
         owner.as_str().as_bytes(),
@@ -67,59 +75,62 @@ pub(super) fn answer_once(call: &Call<'_>) -> Result<Response, ApiError> {
         key.as_bytes(),
         call.request.method.as_bytes(),
         call.request.path().as_bytes(),
-        // An answer with an API key in it is no answer for a key that may make none.
-        if call.request.path().starts_with("/v1/api-keys") { used.scopes.as_str() } else { "" }
-            .as_bytes(),
     ]);
-    let query = call.request.query().unwrap_or_default();
-    let request = digest(&[query.as_bytes(), &call.request.body]);
-
-    let idempotency = &call.api.idempotency;
-    let _flight = idempotency.take_off(scope, request)?;
-    if let Some(kept) = idempotency.kept(call, &scope)? {
-        return replay(call, kept, &request);
+    let request = digest(&[
+        canonical::query(call.request.query().unwrap_or_default()).as_bytes(),
+        &canonical::body(&call.request.body),
+    ]);
+    let flight = call.api.idempotency.take_off(scope, request)?;
+    if let Some(kept) = call.api.idempotency.kept(call, &scope)? {
+        return Err(replay(call, kept, &request));
     }
-    call.noted.borrow_mut().slot = Some(Slot { scope, request, place: Place::Open });
-    let answer = route(call);
-    let rendered = match &answer {
-        Ok(response) => response.clone(),
-        Err(error) => error.render(&call.id),
-    };
-    idempotency.keep(call, &rendered);
-    answer
+    call.noted.borrow_mut().slot =
+        Some(Slot { scope, request, place: Place::Open, _flight: flight });
+    Ok(())
 }
 
-fn replay(call: &Call<'_>, kept: KeptAnswer, request: &Sha) -> Result<Response, ApiError> {
+fn may_bear_a_key(request: &Request) -> bool {
+    !matches!(request.method.as_str(), "GET" | "HEAD") && request.path().starts_with("/v1/")
+}
+
+fn replay(call: &Call<'_>, kept: KeptAnswer, request: &Sha) -> ApiError {
     if kept.request_sha256 != *request {
-        return Err(ApiError::IdempotencyKeyInUse);
+        return ApiError::IdempotencyKeyInUse;
     }
+    let Some(body) = kept.body else { return ApiError::IdempotencyAnswerGone };
     call.note("Idempotent-Replayed", "true");
-    Ok(Response {
+    call.noted.borrow_mut().kept = Some(Response {
         status: kept.status,
         headers: vec![("Content-Type", "application/json".to_owned())],
-        body: kept.body,
-    })
+        body,
+    });
+    ApiError::Kept
 }
 
 /// A request in flight; over when dropped, also by a panic.
-struct Flight<'a> {
-    of: &'a Idempotency,
+struct Flight {
+    of: Arc<Idempotency>,
     scope: Sha,
 }
 
-impl Drop for Flight<'_> {
+impl Drop for Flight {
     fn drop(&mut self) {
         locked(&self.of.in_flight).remove(&self.scope);
     }
 }
 
 impl Idempotency {
-    fn take_off(&self, scope: Sha, request: Sha) -> Result<Flight<'_>, ApiError> {
+    /// With room for this many answers that hold a secret.
+    pub(super) fn new(secrets_max: usize) -> Self {
+        Self { in_flight: Mutex::default(), secrets: Arc::new(KeptSecrets::new(secrets_max)) }
+    }
+
+    fn take_off(self: &Arc<Self>, scope: Sha, request: Sha) -> Result<Flight, ApiError> {
         let mut in_flight = locked(&self.in_flight);
         match in_flight.get(&scope) {
             None => {
                 in_flight.insert(scope, request);
-                Ok(Flight { of: self, scope })
+                Ok(Flight { of: Arc::clone(self), scope })
             }
             Some(other) if *other == request => Err(ApiError::IdempotencyInFlight),
             Some(_) => Err(ApiError::IdempotencyKeyInUse),
@@ -127,10 +138,9 @@ impl Idempotency {
     }
 
     fn kept(&self, call: &Call<'_>, scope: &Sha) -> Result<Option<KeptAnswer>, ApiError> {
-        let session =
-            locked(&self.sessions).get(scope).filter(|it| call.now < it.expires_at).cloned();
-        if session.is_some() {
-            return Ok(session);
+        let secret = self.secrets.get(scope, call.now);
+        if secret.is_some() {
+            return Ok(secret);
         }
         Ok(call
             .appliance
@@ -138,63 +148,81 @@ impl Idempotency {
             .read(|register| register.kept_answer(scope, call.now))
             .map_err(Failure::from)?)
     }
+}
 
-    /// Keeps an answer that no commit has kept: refusals, and answers with a token.
-    fn keep(&self, call: &Call<'_>, response: &Response) {
-        let Some(slot) = call.noted.borrow().slot else { return };
-        // 401 and 429 by contract; 405 does nothing, and its Allow would not be kept.
-        let is_kept_kind =
-            matches!(response.status, 200..=299 | 400 | 402..=404 | 406..=428 | 430..=499);
-        match slot.place {
-            Place::InCommit => {}
-            _ if !is_kept_kind => {}
-            Place::Open => {
-                let kept = slot.kept(response, call.now.plus_ms(KEPT_MS));
-                let now = call.now;
-                let written = call.appliance.store.write(move |tx| tx.keep_answer(&kept, now));
-                if let Err(error) = written {
-                    tracing::warn!(%error, request = call.id, "an answer could not be kept");
-                }
-            }
-            Place::InMemory { lives_ms } => {
-                let kept = slot.kept(response, call.now.plus_ms(lives_ms));
-                let mut sessions = locked(&self.sessions);
-                if sessions.len() >= SESSIONS_MAX {
-                    sessions.retain(|_, it| call.now < it.expires_at);
-                }
-                if sessions.len() < SESSIONS_MAX {
-                    sessions.insert(slot.scope, kept);
-                }
+/// Keeps an answer that no commit has kept: refusals, and answers that hold a secret.
+pub(super) fn keep(call: &Call<'_>, response: &Response) {
+    let Some(slot) = call.noted.borrow_mut().slot.take() else { return };
+    // 401 and 429 by contract; 405 does nothing, and its Allow would not be kept.
+    let is_kept_kind =
+        matches!(response.status, 200..=299 | 400 | 402..=404 | 406..=428 | 430..=499);
+    let kept = |lives_ms| KeptAnswer {
+        scope_sha256: slot.scope,
+        request_sha256: slot.request,
+        status: response.status,
+        body: Some(response.body.clone()),
+        expires_at: call.now.plus_ms(lives_ms),
+    };
+    match slot.place {
+        Place::InCommit => {}
+        _ if !is_kept_kind => {}
+        Place::InMemory { lives_ms, room } if response.status < 300 => room.keep(kept(lives_ms)),
+        Place::InMemory { .. } | Place::Open => {
+            let (kept, now) = (kept(KEPT_MS), call.now);
+            let written = call.appliance.store.write(move |tx| tx.keep_answer(&kept, now));
+            if let Err(error) = written {
+                tracing::warn!(%error, request = call.id, "an answer could not be kept");
             }
         }
     }
 }
 
-impl Slot {
-    fn kept(&self, response: &Response, expires_at: Timestamp) -> KeptAnswer {
-        KeptAnswer {
-            scope_sha256: self.scope,
-            request_sha256: self.request,
-            status: response.status,
-            body: response.body.clone(),
-            expires_at,
-        }
-    }
-}
-
+/// Every write of the API is made with one of these: they put its right to the question in the commit.
 impl Call<'_> {
-    /// Has the answer kept in the commit of what the request does, if the request bears a key.
+    /// Asks the gate again in the commit of what the request does; and has the answer kept there, if the
+    /// request bears an Idempotency-Key.
     pub(super) fn kept_in_commit<T: 'static>(
         &self,
         render: impl FnOnce(&T) -> Response + Send + 'static,
     ) -> Also<T> {
+        let admission = self.admission();
         let mut noted = self.noted.borrow_mut();
-        let Some(slot) = noted.slot.as_mut() else { return nothing_else() };
+        let Some(slot) = noted.slot.as_mut() else { return Also::new(admission, |_, _| Ok(())) };
         slot.place = Place::InCommit;
-        let (slot, now) = (*slot, self.now);
-        Box::new(move |tx: &Tx<'_>, written: &T| -> Result<(), StoreError> {
-            tx.keep_answer(&slot.kept(&render(written), now.plus_ms(KEPT_MS)), now)
+        let (scope, request, now) = (slot.scope, slot.request, self.now);
+        Also::new(admission, move |tx: &Tx<'_>, written: &T| -> Result<(), StoreError> {
+            let answer = render(written);
+            let kept = KeptAnswer {
+                scope_sha256: scope,
+                request_sha256: request,
+                status: answer.status,
+                body: Some(answer.body),
+                expires_at: now.plus_ms(KEPT_MS),
+            };
+            tx.keep_answer(&kept, now)
         })
+    }
+
+    /// As [`Call::kept_in_commit`], for an answer that holds a new API key: the commit keeps a mark of it,
+    /// and the answer itself stays in memory for `lives_s` seconds.
+    ///
+    /// # Errors
+    /// [`ApiError::CannotKeep`], before anything is done.
+    pub(super) fn marked_in_commit<T: 'static>(&self, lives_s: u32) -> Result<Also<T>, ApiError> {
+        self.holds_secret(lives_s)?;
+        let (admission, now) = (self.admission(), self.now);
+        let noted = self.noted.borrow();
+        let Some(slot) = noted.slot.as_ref() else {
+            return Ok(Also::new(admission, |_, _| Ok(())));
+        };
+        let mark = KeptAnswer {
+            scope_sha256: slot.scope,
+            request_sha256: slot.request,
+            status: 200,
+            body: None,
+            expires_at: now.plus_ms(KEPT_MS),
+        };
+        Ok(Also::new(admission, move |tx: &Tx<'_>, _: &T| tx.keep_answer(&mark, now)))
     }
 
     /// The use-case failed before its commit: a refusal is kept like any other.
@@ -204,11 +232,23 @@ impl Call<'_> {
         }
     }
 
-    /// The answer holds a token that lives for so many seconds.
-    pub(super) fn holds_token(&self, lives_s: u32) {
-        if let Some(slot) = self.noted.borrow_mut().slot.as_mut() {
-            slot.place = Place::InMemory { lives_ms: i64::from(lives_s) * 1000 };
-        }
+    /// The answer will hold a secret that is kept in memory for `lives_s` seconds. Once it is gone, the same
+    /// request is simply done again, unless the commit keeps a mark.
+    ///
+    /// # Errors
+    /// [`ApiError::CannotKeep`], before anything is done.
+    pub(super) fn holds_secret(&self, lives_s: u32) -> Result<(), ApiError> {
+        let mut noted = self.noted.borrow_mut();
+        let owner = noted.caller.as_ref().map(|it| it.acting.caller().clone());
+        let (Some(slot), Some(owner)) = (noted.slot.as_mut(), owner) else { return Ok(()) };
+        let room = self
+            .api
+            .idempotency
+            .secrets
+            .reserve(&owner, self.now)
+            .map_err(|retry_after_s| ApiError::CannotKeep { retry_after_s })?;
+        slot.place = Place::InMemory { lives_ms: i64::from(lives_s).saturating_mul(1000), room };
+        Ok(())
     }
 }
 

@@ -6,17 +6,19 @@ use super::body::Fields;
 use super::error::ApiError;
 use super::paging::ListBody;
 use super::{Call, json, query};
-use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
 use crate::store::{ApiKey, Scopes};
 use crate::usecase::Failure;
-use crate::usecase::keys::{KeyText, NewKey, create_key_with, revoke_own_key, rotate_key};
+use crate::usecase::keys::{
+    KeyText, NewKey, Reach, Revoked, create_key_with, revoke_key, rotate_key,
+};
 
 /// How long a rotated key goes on working when nothing is said: a day.
 const OVERLAP_S_DEFAULT: u32 = 86_400;
 
 /// How long an answer with a key's text in it is given again to the same request, from memory only.
+/// After it the register has a mark, and the request is refused instead of done twice.
 const KEY_TEXT_KEPT_S: u32 = 600;
 
 pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
@@ -36,7 +38,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
 }
 
 pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
-    let owner = manager(call)?;
+    let owner = call.manager()?;
     query::none(call.request)?;
     let mut fields = Fields::read(call.request)?;
     let name = fields.text("name")?;
@@ -51,44 +53,42 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
         })
         .transpose()?;
     fields.end()?;
-    call.holds_token(KEY_TEXT_KEPT_S);
-    let (key, text) =
-        create_key_with(call.appliance, &owner, &NewKey { name, scopes, expires_at })?;
+    let also = call.marked_in_commit(KEY_TEXT_KEPT_S)?;
+    let new = NewKey { name, scopes, expires_at };
+    let (key, text) = create_key_with(call.appliance, &owner, &new, also)
+        .inspect_err(|_| call.not_committed())?;
     Ok(json(&KeyBody::of(&key, Some(&text))))
 }
 
 pub(super) fn rotate(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
-    let owner = manager(call)?;
+    let owner = call.manager()?;
     query::none(call.request)?;
     let mut fields = Fields::read_optional(call.request)?;
     let overlap_s = fields.optional_count("overlapSeconds")?.unwrap_or(OVERLAP_S_DEFAULT);
     fields.end()?;
-    call.holds_token(KEY_TEXT_KEPT_S);
-    let (key, text) = rotate_key(call.appliance, &owner, id, i64::from(overlap_s) * 1000)?;
+    let also = call.marked_in_commit(KEY_TEXT_KEPT_S)?;
+    let (key, text) = rotate_key(call.appliance, &owner, id, i64::from(overlap_s) * 1000, also)
+        .inspect_err(|_| call.not_committed())?;
     Ok(json(&KeyBody::of(&key, Some(&text))))
 }
 
 pub(super) fn revoke(call: &Call<'_>, id: &str) -> Result<Response, ApiError> {
-    let owner = manager(call)?;
+    let owner = call.manager()?;
     query::none(call.request)?;
-    Fields::none(call.request)?;
+    let mut fields = Fields::read_optional(call.request)?;
+    let reach = match fields.optional_bool("withDescendants")? {
+        Some(true) => Reach::WithDescendants,
+        Some(false) | None => Reach::ThisKey,
+    };
+    fields.end()?;
     let also = call.kept_in_commit(render);
-    let key =
-        revoke_own_key(call.appliance, &owner, id, also).inspect_err(|_| call.not_committed())?;
-    Ok(render(&key))
+    let revoked = revoke_key(call.appliance, Some(&owner), id, reach, also)
+        .inspect_err(|_| call.not_committed())?;
+    Ok(render(&revoked))
 }
 
-fn render(key: &ApiKey) -> Response {
-    json(&KeyBody::of(key, None))
-}
-
-/// Only a key that may do everything makes and ends keys: none can give what it does not have.
-fn manager(call: &Call<'_>) -> Result<OrganizationId, ApiError> {
-    let (owner, key) = call.owner_and_key()?;
-    if key.scopes != Scopes::ReadWrite {
-        return Err(Failure::MissingScope(Scopes::Read.as_str()).into());
-    }
-    Ok(owner)
+fn render(revoked: &Revoked) -> Response {
+    json(&KeyBody::of_revoked(revoked))
 }
 
 fn scopes_of(words: &[String]) -> Result<Scopes, ApiError> {
@@ -114,6 +114,9 @@ pub struct KeyBody<'a> {
     expires_at: Option<String>,
     last_used_at: Option<String>,
     revoked_at: Option<String>,
+    created_by_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_descendants: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
 }
@@ -131,7 +134,14 @@ impl<'a> KeyBody<'a> {
             expires_at: instant(key.expires_at),
             last_used_at: instant(key.last_used_at),
             revoked_at: instant(key.revoked_at),
+            created_by_key_id: key.created_by.as_deref(),
+            revoked_descendants: None,
             key: text.map(KeyText::expose),
         }
+    }
+
+    /// The object of a revoked key; how many went with it only where that was asked for.
+    pub fn of_revoked(revoked: &'a Revoked) -> Self {
+        Self { revoked_descendants: revoked.descendants, ..Self::of(&revoked.key, None) }
     }
 }

@@ -6,12 +6,14 @@
 
 mod authorizations;
 mod body;
+mod canonical;
 mod docs;
 mod error;
 mod explain;
 mod health;
 mod history;
 mod idempotency;
+mod kept_secrets;
 mod keys;
 mod metrics;
 mod openapi;
@@ -32,13 +34,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::domain::authorization::{Acting, Purpose};
+use crate::domain::authorization::Purpose;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::http::client_address::TrustedProxies;
 use crate::http::{Refusal, Request, Response};
 use crate::store::{GateRefusal, KeyFacts, Scopes};
-use crate::usecase::authenticate::{Caller, authenticate};
+use crate::usecase::authenticate::{Admission, Caller, authenticate};
 use crate::usecase::create_organization::new_id;
 use crate::usecase::{Appliance, Failure, Permits};
 use error::ApiError;
@@ -76,6 +78,8 @@ pub struct ApiSettings {
     pub trusted_proxies: TrustedProxies,
     /// How many clients may wait for a change at once; more are answered at once.
     pub waits_max: usize,
+    /// How many answers that hold a secret are kept for repeated requests.
+    pub kept_secrets_max: usize,
 }
 
 impl Default for ApiSettings {
@@ -84,6 +88,7 @@ impl Default for ApiSettings {
             rates: RateLimits::default(),
             trusted_proxies: TrustedProxies::default(),
             waits_max: 1024,
+            kept_secrets_max: 65_536,
         }
     }
 }
@@ -92,7 +97,7 @@ impl Default for ApiSettings {
 /// answers with tokens in them, counts of requests.
 pub struct Api {
     appliance: Arc<Appliance>,
-    idempotency: Idempotency,
+    idempotency: Arc<Idempotency>,
     rates: Rates,
     trusted_proxies: TrustedProxies,
     waits: Permits,
@@ -110,7 +115,7 @@ impl Api {
     pub fn new(appliance: Arc<Appliance>, settings: ApiSettings) -> Self {
         Self {
             appliance,
-            idempotency: Idempotency::default(),
+            idempotency: Arc::new(Idempotency::new(settings.kept_secrets_max)),
             rates: Rates::new(&settings.rates),
             trusted_proxies: settings.trusted_proxies,
             waits: Permits::new(settings.waits_max),
@@ -130,8 +135,12 @@ impl Api {
             id: new_id("req_", now),
             noted: RefCell::default(),
         };
-        let mut response =
-            answer(&call).unwrap_or_else(|error| call.explained(&error).render(&call.id));
+        let answer = route(&call).or_else(|error| call.kept_instead(error));
+        let is_refused_by_gate = answer.as_ref().is_err_and(ApiError::is_of_gate);
+        let mut response = answer.unwrap_or_else(|error| call.explained(&error).render(&call.id));
+        if !is_refused_by_gate {
+            idempotency::keep(&call, &response);
+        }
         let noted = call.noted.into_inner();
         let took = monotonic_now().duration_since(begun);
         self.metrics.count(request, &response, took);
@@ -197,8 +206,12 @@ struct Noted {
     attempt: Option<Attempt>,
     /// Whose key it was, once it was right.
     organization: Option<OrganizationId>,
+    /// Whom the gate has let in.
+    caller: Option<Caller>,
     /// Where the answer will be kept for a repeated request.
     slot: Option<idempotency::Slot>,
+    /// The answer to the same request before, which is given again.
+    kept: Option<Response>,
 }
 
 /// Who called for whom and what for, and when that had been decided: a client that waits may be
@@ -208,18 +221,6 @@ struct Attempt {
     subject: OrganizationId,
     purpose: Purpose,
     decided_at: Timestamp,
-}
-
-/// Requests with an Idempotency-Key take a detour; all others go straight to their route.
-fn answer(call: &Call<'_>) -> Result<Response, ApiError> {
-    let is_unsafe = !matches!(call.request.method.as_str(), "GET" | "HEAD");
-    if is_unsafe
-        && call.request.path().starts_with("/v1/")
-        && call.request.header("idempotency-key").is_some()
-    {
-        return idempotency::answer_once(call);
-    }
-    route(call)
 }
 
 fn route(call: &Call<'_>) -> Result<Response, ApiError> {
@@ -313,10 +314,14 @@ fn route_endpoints(call: &Call<'_>, method: &str, rest: &[&str]) -> Result<Respo
     }
 }
 
+/// Every handler begins with one of these: they are the gate. A request that repeats another under one
+/// Idempotency-Key ends here, with the answer that was kept, but only once it has been let in.
 impl Call<'_> {
     /// The caller, acting for whom the header names.
     fn caller(&self, purpose: Purpose) -> Result<Caller, ApiError> {
-        self.caller_at(purpose, self.now)
+        let caller = self.caller_at(purpose, self.now)?;
+        idempotency::begin(self, &caller)?;
+        Ok(caller)
     }
 
     /// As [`Call::caller`], at a later instant of the same request.
@@ -338,7 +343,19 @@ impl Call<'_> {
     /// The key's organization, and what the register says of the key.
     fn owner_and_key(&self) -> Result<(OrganizationId, KeyFacts), ApiError> {
         let caller = self.authenticated(None, Purpose::Act, self.now)?;
+        idempotency::begin(self, &caller)?;
         Ok((caller.acting.caller().clone(), caller.key))
+    }
+
+    /// As [`Call::key_owner`], for a key that may do everything: only such a one creates and ends keys,
+    /// for none can give what it does not have.
+    fn manager(&self) -> Result<OrganizationId, ApiError> {
+        let caller = self.authenticated(None, Purpose::Act, self.now)?;
+        if caller.key.scopes != Scopes::ReadWrite {
+            return Err(Failure::MissingScope(Scopes::Read.as_str()).into());
+        }
+        idempotency::begin(self, &caller)?;
+        Ok(caller.acting.caller().clone())
     }
 
     /// Key, organization and LOA at `now`; then what the key may do, and how often.
@@ -353,7 +370,11 @@ impl Call<'_> {
             Err(error) => return Err(self.wrong_key(error)),
         };
         match authenticate(self.appliance, key, on_behalf_of, purpose, now) {
-            Ok(caller) => self.admitted(caller),
+            Ok(caller) => {
+                let caller = self.admitted(caller)?;
+                self.noted.borrow_mut().caller = Some(caller.clone());
+                Ok(caller)
+            }
             Err(Failure::InvalidApiKey) => Err(self.wrong_key(Failure::InvalidApiKey.into())),
             Err(Failure::AuthorizationRequired(refusal)) => {
                 let decided_at = self.appliance.timekeeper.decision_instant();
@@ -431,20 +452,33 @@ impl Call<'_> {
         self.noted.borrow_mut().headers.push((name, value.into()));
     }
 
-    /// Notes who tried what for whom, for the explanation of a refusal that came after the gate.
-    fn attempted(&self, acting: &Acting, purpose: Purpose) {
-        let attempt = Attempt {
-            caller: acting.caller().clone(),
-            subject: acting.subject().clone(),
-            purpose,
+    /// What a request that had been let in had asked for: the gate refused it in its commit.
+    fn attempted(&self) -> Option<Attempt> {
+        let noted = self.noted.borrow();
+        let caller = noted.caller.as_ref()?;
+        Some(Attempt {
+            caller: caller.acting.caller().clone(),
+            subject: caller.acting.subject().clone(),
+            purpose: caller.purpose,
             decided_at: self.appliance.timekeeper.decision_instant(),
-        };
-        self.noted.borrow_mut().attempt = Some(attempt);
+        })
+    }
+
+    /// By what right the request writes: asked again in the commit.
+    fn admission(&self) -> Admission {
+        let noted = self.noted.borrow();
+        noted.caller.as_ref().map_or_else(Admission::of_nobody, |it| it.admission.clone())
+    }
+
+    /// The answer that was kept of the same request before, if that is why the handler ended.
+    fn kept_instead(&self, error: ApiError) -> Result<Response, ApiError> {
+        self.noted.borrow_mut().kept.take().ok_or(error)
     }
 
     /// Keeps a refusal of the gate under the request's id, and hands the error on.
     fn explained<'e>(&self, error: &'e ApiError) -> &'e ApiError {
-        let attempt = self.noted.borrow_mut().attempt.take();
+        let refused_at_once = self.noted.borrow_mut().attempt.take();
+        let attempt = refused_at_once.or_else(|| self.attempted());
         if let (ApiError::Failure(Failure::AuthorizationRequired(refusal)), Some(attempt)) =
             (error, attempt)
         {

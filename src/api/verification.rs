@@ -109,10 +109,8 @@ pub(super) fn start(call: &Call<'_>) -> Result<Response, ApiError> {
     query::none(call.request)?;
     Fields::none(call.request)?;
     let cause = Cause::Request(call.id.clone());
-    // The gate is asked again once Sumsub has answered.
-    let session = start_session(call.appliance, &caller.acting, cause)
-        .inspect_err(|_| call.attempted(&caller.acting, Purpose::Verify))?;
-    call.holds_token(call.appliance.sumsub.session_ttl_s());
+    call.holds_secret(call.appliance.sumsub.session_ttl_s())?;
+    let session = start_session(call.appliance, &caller.acting, cause, caller.admission)?;
     Ok(json(&SessionBody {
         object: "verification_session",
         url: &session.url,

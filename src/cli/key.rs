@@ -12,8 +12,10 @@ use crate::config::seconds;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{ApiKey, Opening, Scopes};
-use crate::usecase::keys::{KeyText, NewKey, create_key_with, is_active, revoke_key, rotate_key};
-use crate::usecase::{Appliance, Failure};
+use crate::usecase::keys::{
+    KeyText, NewKey, Reach, create_key_with, is_active, revoke_key, rotate_key,
+};
+use crate::usecase::{Appliance, Failure, nothing_else};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -70,13 +72,17 @@ Example:
         #[arg(long, value_name = "TIME", default_value = "1d", value_parser = overlap)]
         overlap: Overlap,
     },
-    /// Stop a key at once and for ever
+    /// Revoke a key at once and for ever; the keys that it created stay, unless you ask
     #[command(after_help = "\
-Example:
-  countersign key revoke key_...")]
+Examples:
+  countersign key revoke key_...
+  countersign key revoke key_... --with-descendants")]
     Revoke {
         /// The key's id, `key_…`, as `list` shows it; not the key itself
         key: String,
+        /// Revoke every key that came of it too: those that it created, those that these created, …
+        #[arg(long)]
+        with_descendants: bool,
     },
 }
 
@@ -95,7 +101,10 @@ pub(super) fn run(operator: &Operator, arguments: KeyArguments) -> Result<Answer
         }
         KeyCommand::List { org } => list(&open()?, format, org.map(OrganizationId::new).as_ref()),
         KeyCommand::Rotate { key, overlap } => rotate(&open()?, format, &key, overlap),
-        KeyCommand::Revoke { key } => revoke(&open()?, format, &key),
+        KeyCommand::Revoke { key, with_descendants } => {
+            let reach = if with_descendants { Reach::WithDescendants } else { Reach::ThisKey };
+            revoke(&open()?, format, &key, reach)
+        }
     }
 }
 
@@ -105,7 +114,7 @@ fn create(
     organization: &OrganizationId,
     new: &NewKey,
 ) -> Result<Answer, CliError> {
-    let (key, text) = create_key_with(appliance, organization, new)?;
+    let (key, text) = create_key_with(appliance, organization, new, nothing_else())?;
     let it = format!("the key {} of {}", key.id, key.organization);
     Ok(shown_once(format, &key, &text, &it))
 }
@@ -128,6 +137,7 @@ fn list(
             "CREATED",
             "EXPIRES",
             "LAST USED",
+            "CREATED BY",
             "ORGANIZATION",
             "NAME",
         ],
@@ -149,7 +159,7 @@ fn rotate(
     overlap: Overlap,
 ) -> Result<Answer, CliError> {
     let old = found(appliance, id)?;
-    let rotated = rotate_key(appliance, &old.organization, id, overlap.0);
+    let rotated = rotate_key(appliance, &old.organization, id, overlap.0, nothing_else());
     let (key, text) = rotated.map_err(|failure| match failure {
         Failure::KeyNotFound => not_active(),
         other => other.into(),
@@ -159,13 +169,27 @@ fn rotate(
     Ok(shown_once(format, &key, &text, &it))
 }
 
-fn revoke(appliance: &Appliance, format: Format, id: &str) -> Result<Answer, CliError> {
-    if !revoke_key(appliance, id)? {
+fn revoke(
+    appliance: &Appliance,
+    format: Format,
+    id: &str,
+    reach: Reach,
+) -> Result<Answer, CliError> {
+    let revoked = match revoke_key(appliance, None, id, reach, nothing_else()) {
+        Err(Failure::KeyNotFound) => return Err(not_active()),
+        other => other?,
+    };
+    if revoked.before && revoked.descendants.is_none() {
         return Err(not_active());
     }
+    let descendants = match revoked.descendants {
+        None => String::new(),
+        Some(1) => ", and 1 key that came of it".to_owned(),
+        Some(count) => format!(", and {count} keys that came of it"),
+    };
     Ok(match format {
-        Format::Json => Answer::json(&of(&found(appliance, id)?, None)),
-        Format::Table => Answer::text(format!("{id} is revoked\n")),
+        Format::Json => Answer::json(&with_owner(&revoked.key, &KeyBody::of_revoked(&revoked))),
+        Format::Table => Answer::text(format!("{id} is revoked{descendants}\n")),
     })
 }
 
@@ -202,6 +226,7 @@ fn row(key: &ApiKey, now: Timestamp) -> Vec<String> {
         instant(Some(key.created_at)).chars().take("2026-01-01".len()).collect(),
         instant(key.expires_at),
         instant(key.last_used_at),
+        key.created_by.clone().unwrap_or_else(|| "-".to_owned()),
         key.organization.to_string(),
         key.name.clone(),
     ]
@@ -209,7 +234,11 @@ fn row(key: &ApiKey, now: Timestamp) -> Vec<String> {
 
 /// The contract's object, and whose key it is: an operator sees those of everybody.
 fn of(key: &ApiKey, text: Option<&KeyText>) -> Value {
-    let mut value = shape_of(&KeyBody::of(key, text));
+    with_owner(key, &KeyBody::of(key, text))
+}
+
+fn with_owner(key: &ApiKey, body: &KeyBody<'_>) -> Value {
+    let mut value = shape_of(body);
     if let Some(fields) = value.as_object_mut() {
         fields.insert("organizationId".to_owned(), key.organization.as_str().into());
     }

@@ -211,6 +211,7 @@ fn api_settings(config: &Config) -> ApiSettings {
         },
         trusted_proxies: TrustedProxies::parse(&config.trusted_proxies).unwrap_or_default(),
         waits_max: config.waits_max,
+        kept_secrets_max: config.kept_secrets_max,
     }
 }
 

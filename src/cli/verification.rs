@@ -14,6 +14,7 @@ use crate::domain::authorization::Acting;
 use crate::domain::fold::{Fact, Standing, Verification};
 use crate::domain::organization::{Organization, OrganizationId};
 use crate::store::{Cause, Opening, RecordedFact};
+use crate::usecase::authenticate::Admission;
 use crate::usecase::decide::{Decision, Ground, Shown, decide, shown};
 use crate::usecase::history::{Change, status_changes};
 use crate::usecase::import_verification::{
@@ -320,7 +321,8 @@ fn start(
 ) -> Result<Answer, CliError> {
     let appliance = appliance(&operator.config, Opening::MustExist, Asks::Sumsub)?;
     let cause = Cause::Operator { actor: operator.actor.clone(), reason };
-    let session = start_session(&appliance, &Acting::for_itself(id), cause)?;
+    let session =
+        start_session(&appliance, &Acting::for_itself(id), cause, Admission::of_operator())?;
     let token = session.access_token.expose();
     Ok(match format {
         Format::Json => Answer::json(&json!({

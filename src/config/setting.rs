@@ -150,6 +150,12 @@ pub(super) static WAITS_MAX: Setting = Setting::open(
     "Clients that may wait for a change, and a quarter as many browsers on pages",
 )
 .accepts("0 to 65536; well below connections-max");
+pub(super) static KEPT_SECRETS_MAX: Setting = Setting::open(
+    "kept-secrets-max",
+    Some("65536"),
+    "Answers with a secret that are kept in memory for repeated requests",
+)
+.accepts("1 to 1000000");
 pub(super) static REQUESTS_PER_SECOND: Setting = Setting::open(
     "requests-per-second",
     Some("100"),
@@ -209,7 +215,7 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 34] = [
+pub static SETTINGS: [&Setting; 35] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -233,6 +239,7 @@ pub static SETTINGS: [&Setting; 34] = [
     &CONNECTIONS_MAX,
     &CONNECTIONS_PER_PEER_MAX,
     &WAITS_MAX,
+    &KEPT_SECRETS_MAX,
     &REQUESTS_PER_SECOND,
     &REQUESTS_BURST,
     &WRONG_KEYS_PER_MINUTE,

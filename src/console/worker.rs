@@ -30,6 +30,7 @@ use crate::domain::authorization::Acting;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timekeeper::ClockStanding;
 use crate::store::{Cause, OrganizationRow, ServingLock, StoreError};
+use crate::usecase::authenticate::Admission;
 use crate::usecase::authorizations::{
     By, request_authorization, revoke_authorization, sign_authorization,
 };
@@ -268,7 +269,8 @@ impl Lane {
                 Done::Created(create_organization(appliance, new, &self.actor, None)?.id)
             }
             Act::Start(id) => {
-                let session = start_session(appliance, &acting(&id), cause())?;
+                let session =
+                    start_session(appliance, &acting(&id), cause(), Admission::of_operator())?;
                 Done::Session(id, session.url)
             }
             Act::Import(id, token) => {

@@ -35,7 +35,8 @@ pub struct Fact {
     /// The Sumsub applicant that it concerns or brings.
     pub applicant_id: Option<String>,
     /// For a session or an import: when we began to ask Sumsub. What Sumsub says of a new applicant
-    /// between this instant and our commit counts right after the commit.
+    /// between this instant and our commit counts right after the commit. `None` of an import: it was
+    /// no longer allowed when Sumsub answered, and only its link is kept ([`Fact::is_audit_link`]).
     pub begun_at: Option<Timestamp>,
     /// For an approval: how many days it is valid, by the configuration of that day; 0 = for ever.
     pub valid_days: u32,
@@ -47,6 +48,14 @@ pub struct Fact {
     pub basis: Option<i64>,
     /// What is known of the clock that dated it, where that matters.
     pub clock: Option<FactClock>,
+}
+
+impl Fact {
+    /// Whether it is an import whose right had ended when Sumsub answered. The share token is spent, so
+    /// the applicant is known and linked; it decides nothing unless a session brings it (contract 9.4).
+    pub fn is_audit_link(&self) -> bool {
+        self.event == Event::ImportAccepted && self.begun_at.is_none()
+    }
 }
 
 /// What is known of the clock behind a fact.
@@ -198,10 +207,13 @@ fn fold(facts: &[Fact], created_at: Timestamp) -> (Verification, Option<i64>) {
     let placed = placed(facts);
     let mut ordered: Vec<&Fact> = placed.iter().collect();
     ordered.sort_by(|left, right| order_of_happening(left, right));
+    // Sumsub speaks of an imported applicant while it is still being imported, so that a link counts
+    // from before its own fact.
+    let audit_links = ordered.iter().filter(|it| it.is_audit_link());
     let mut fold = Fold {
         facts: &ordered,
         verification: Verification::new(created_at),
-        audit_links: BTreeSet::new(),
+        audit_links: audit_links.filter_map(|it| it.applicant_id.as_deref()).collect(),
         aside: Vec::new(),
         approval: None,
         is_held_by_step: false,
@@ -373,6 +385,9 @@ struct Fold<'a> {
 
 impl<'a> Fold<'a> {
     fn take(&mut self, fact: &'a Fact) {
+        if fact.is_audit_link() {
+            return;
+        }
         if fact.event.is_provider() && !self.counts(fact) {
             self.aside.push(fact);
             return;
@@ -407,6 +422,15 @@ impl<'a> Fold<'a> {
         self.verification.applicant_id.clone_from(&fact.applicant_id);
         let Some(begun_at) = fact.begun_at.filter(|_| is_new) else { return };
         let since = begun_at.plus_ms(CLOCK_SKEW_MS.saturating_neg());
+        // Of an applicant that only an import without a right has brought, nothing that was said so far is
+        // about the customer who now comes.
+        if self.facts.iter().any(|it| {
+            it.is_audit_link()
+                && it.applicant_id == fact.applicant_id
+                && it.sequence < fact.sequence
+        }) {
+            return;
+        }
         let early: Vec<&Fact> = self
             .aside
             .iter()

@@ -8,8 +8,8 @@ use crate::store::{Reader, StoreError, Tx};
 /// How many rows whose time is over go with each new one: more than one, so that they cannot pile up.
 const PRUNED_AT_ONCE: u32 = 8;
 
-/// A kept answer.
-#[derive(Clone, Debug)]
+/// A kept answer. Nothing of it is for a log, so that it has no `Debug`.
+#[derive(Clone)]
 pub struct KeptAnswer {
     /// SHA-256 of caller, acted-for organization, key, method and path.
     pub scope_sha256: [u8; 32],
@@ -17,8 +17,8 @@ pub struct KeptAnswer {
     pub request_sha256: [u8; 32],
     /// The answer's status.
     pub status: u16,
-    /// The answer's body.
-    pub body: Vec<u8>,
+    /// The answer's body; `None`: it held a secret, and only this mark is kept.
+    pub body: Option<Vec<u8>>,
     /// Until when it is given again.
     pub expires_at: Timestamp,
 }

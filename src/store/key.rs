@@ -62,10 +62,12 @@ pub struct ApiKey {
     pub last_used_at: Option<Timestamp>,
     /// When it stopped working.
     pub revoked_at: Option<Timestamp>,
+    /// The key that created it; `None`: an operator did.
+    pub created_by: Option<String>,
 }
 
 const SELECT: &str = "SELECT k.key_id, k.organization_id, k.name, k.scopes, k.created_at_ms,
-        k.expires_at_ms, k.revoked_at_ms, u.last_used_at_ms
+        k.expires_at_ms, k.revoked_at_ms, k.created_by_key, u.last_used_at_ms
      FROM api_key AS k
      LEFT JOIN api_key_use AS u ON u.key_id = k.key_id";
 
@@ -101,8 +103,10 @@ impl Tx<'_> {
         self.connection
             .prepare_cached(
                 "INSERT INTO api_key
-                   (key_sha256, key_id, organization_id, name, scopes, created_at_ms, expires_at_ms)
-                 VALUES (:sha256, :id, :organization, :name, :scopes, :created_at, :expires_at)",
+                   (key_sha256, key_id, organization_id, name, scopes, created_at_ms, expires_at_ms,
+                    created_by_key)
+                 VALUES (:sha256, :id, :organization, :name, :scopes, :created_at, :expires_at,
+                         :created_by)",
             )?
             .execute(named_params! {
                 ":sha256": sha256,
@@ -112,6 +116,7 @@ impl Tx<'_> {
                 ":scopes": key.scopes.as_str(),
                 ":created_at": key.created_at.as_ms(),
                 ":expires_at": key.expires_at.map(Timestamp::as_ms),
+                ":created_by": key.created_by,
             })?;
         Ok(())
     }
@@ -165,5 +170,6 @@ fn from_row(row: &Row<'_>) -> Result<ApiKey, StoreError> {
         expires_at: instant("expires_at_ms")?,
         last_used_at: instant("last_used_at_ms")?,
         revoked_at: instant("revoked_at_ms")?,
+        created_by: row.get("created_by_key")?,
     })
 }

@@ -65,7 +65,7 @@ pub fn request_authorization_and(
 ) -> Result<Authorization, Failure> {
     let (granting, authorized) = (granting.clone(), authorized.clone());
     let timekeeper = Arc::clone(&appliance.timekeeper);
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         let customer = tx.organization(&granting)?.ok_or(Failure::OrganizationNotFound)?;
         if customer.created_by.as_ref() != Some(&authorized) {
             return Err(Failure::Forbidden(
@@ -77,9 +77,7 @@ pub fn request_authorization_and(
             return Err(Failure::AuthorizationExists);
         }
         let note = note(&by, timekeeper.moment().known_at);
-        let issued = tx.issue_authorization(&granting, &authorized, &note)?;
-        also(tx, &issued)?;
-        Ok(issued)
+        Ok(tx.issue_authorization(&granting, &authorized, &note)?)
     })
 }
 
@@ -142,14 +140,12 @@ pub fn revoke_authorization_and(
     let reason = reason.map(checked_reason).transpose()?;
     let (granting, authorized) = (granting.clone(), authorized.clone());
     let timekeeper = Arc::clone(&appliance.timekeeper);
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         let live =
             tx.live_authorization(&granting, &authorized)?.ok_or(Failure::AuthorizationNotFound)?;
         let event = NewAuthorizationEvent::Revoked { reason };
-        let revoked =
-            tx.record_authorization(live.id, &event, &note(&by, timekeeper.moment().known_at))?;
-        also(tx, &revoked)?;
-        Ok(revoked)
+        let note = note(&by, timekeeper.moment().known_at);
+        Ok(tx.record_authorization(live.id, &event, &note)?)
     })
 }
 

@@ -56,7 +56,7 @@ pub fn create_organization_and(
         request_id: request_id.map(ToOwned::to_owned),
         now,
     };
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         if let Some(creator) = &organization.created_by {
             tx.organization(creator)?.ok_or(Failure::OrganizationNotFound)?;
         }
@@ -65,7 +65,6 @@ pub fn create_organization_and(
         if let Some(creator) = &organization.created_by {
             tx.issue_authorization(&organization.id, creator, &note)?;
         }
-        also(tx, &organization)?;
         Ok(organization)
     })
 }

@@ -17,6 +17,7 @@ use crate::domain::verdict::Named;
 use crate::domain::verification::{Event, Status, Step, step};
 use crate::store::{Cause, ImportAttempt, Recorded, StoreError};
 use crate::sumsub::{Applicant, ImportAnswer, ImportMode, SumsubError};
+use crate::usecase::authenticate::Admission;
 use crate::usecase::receive_webhook::Applying;
 use crate::usecase::start_session::{Arrival, record_arrival};
 use crate::usecase::{Also, Appliance, Failure, nothing_else};
@@ -77,21 +78,8 @@ pub fn import_verification_and(
         }
     })?;
     let permit = appliance.permits.take()?;
-    // What is compared with Sumsub's instants must not be dated by a clock that may be wrong. Where
-    // Sumsub does not answer, the import fails by itself.
-    if appliance.timekeeper.measured().is_none() {
-        drop(appliance.sumsub.ask_the_time());
-    }
-    let begun = appliance.timekeeper.moment();
-    let now = begun.at;
     let sha256: [u8; 32] = Sha256::digest(token.0.as_bytes()).into();
-    let of = subject.clone();
-    let attempt = appliance.store.write(move |tx| tx.begin_import(&of, &sha256, now))?;
-    let begun_at = match attempt {
-        ImportAttempt::First => now,
-        ImportAttempt::Resumed { begun_at } => begun_at,
-    };
-
+    let (attempt, begun_at) = begin(appliance, &subject, &sha256, also.admission.clone())?;
     let answer = ask_sumsub(appliance, &subject, token, (&sha256, attempt, begun_at));
     drop(permit);
 
@@ -109,23 +97,52 @@ pub fn import_verification_and(
     appliance.store.write(move |tx| {
         let now = applying.timekeeper.moment();
         tx.end_import(&subject, &sha256, now.at)?;
-        let verification =
-            tx.verification(&subject)?.ok_or(StoreError::Corrupt("verification"))?;
+        // The token is spent, whatever has ended meanwhile: the applicant is linked, for audit at least.
+        let refusal = match also.admission.ask(**tx, applying.timekeeper.decision_instant()) {
+            Ok(_) => None,
+            Err(refusal) if refusal.is_of_gate() => Some(refusal),
+            Err(failure) => return Err(failure),
+        };
+        let verification = tx.verification(&subject)?.ok_or(StoreError::Corrupt("verification"))?;
         let is_refused =
             step(verification.state_at(now.at), Event::ImportAccepted) == Step::Refused;
-        let level = Some(level);
+        let (level, begun_at) = (Some(level), refusal.is_none().then_some(begun_at));
         let arrival = Arrival { event: Event::ImportAccepted, applicant, level, begun_at, cause };
         let recorded = record_arrival(tx, &applying, &subject, &arrival, &now)?;
         let standing = standing_right_after(&recorded, &arrival.applicant);
-        if is_refused {
-            return Ok(None);
+        if let Some(refusal) = refusal.or(is_refused.then_some(Failure::VerificationRejected)) {
+            return Ok(Err(refusal));
         }
-        also(tx, &standing)?;
-        Ok::<_, Failure>(Some(standing))
+        also.finish(tx, &standing)?;
+        Ok::<_, Failure>(Ok(standing))
     })?
-    // Rejected while Sumsub was asked: the applicant is linked for audit, and the answer is the
-    // one that every other import of a rejected customer gets.
-    .ok_or(Failure::VerificationRejected)
+}
+
+/// Notes that the token is about to be sent, unless the right to send it has ended; and since when it
+/// is on its way.
+fn begin(
+    appliance: &Appliance,
+    subject: &OrganizationId,
+    sha256: &[u8; 32],
+    admission: Admission,
+) -> Result<(ImportAttempt, Timestamp), Failure> {
+    // What is compared with Sumsub's instants must not be dated by a clock that may be wrong. Where
+    // Sumsub does not answer, the import fails by itself.
+    if appliance.timekeeper.measured().is_none() {
+        drop(appliance.sumsub.ask_the_time());
+    }
+    let (of, sha256) = (subject.clone(), *sha256);
+    let timekeeper = Arc::clone(&appliance.timekeeper);
+    appliance.store.write(move |tx| {
+        admission.ask(**tx, timekeeper.decision_instant())?;
+        let now = timekeeper.moment().at;
+        let attempt = tx.begin_import(&of, &sha256, now)?;
+        let begun_at = match attempt {
+            ImportAttempt::First => now,
+            ImportAttempt::Resumed { begun_at } => begun_at,
+        };
+        Ok((attempt, begun_at))
+    })
 }
 
 /// The level of an imported applicant: the one that was asked for, or the one that the copy has, by

@@ -46,14 +46,41 @@ use crate::domain::verification::{Event, Status};
 use crate::outbox::Outbox;
 use crate::store::{Store, StoreError, Tx};
 use crate::sumsub::{Client, ImportMode, SumsubError};
+use crate::usecase::authenticate::Admission;
 use crate::usecase::handoff_links::Handoff;
 
-/// What else belongs into a use-case's commit, given what the use-case wrote.
-pub type Also<T> = Box<dyn FnOnce(&Tx<'_>, &T) -> Result<(), StoreError> + Send>;
+/// What belongs into a use-case's commit beside its own work: by what right it is done, which is asked
+/// before anything is written, and what else is written, given what the use-case wrote.
+pub struct Also<T> {
+    admission: Admission,
+    write: AlsoWritten<T>,
+}
 
-/// Nothing else.
+type AlsoWritten<T> = Box<dyn FnOnce(&Tx<'_>, &T) -> Result<(), StoreError> + Send>;
+
+impl<T> fmt::Debug for Also<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Also").field("admission", &self.admission).finish_non_exhaustive()
+    }
+}
+
+impl<T> Also<T> {
+    /// This right, and this further write.
+    pub fn new(
+        admission: Admission,
+        write: impl FnOnce(&Tx<'_>, &T) -> Result<(), StoreError> + Send + 'static,
+    ) -> Self {
+        Self { admission, write: Box::new(write) }
+    }
+
+    fn finish(self, tx: &Tx<'_>, written: &T) -> Result<(), StoreError> {
+        (self.write)(tx, written)
+    }
+}
+
+/// Nothing else, and by an operator's right.
 pub fn nothing_else<T>() -> Also<T> {
-    Box::new(|_, _| Ok(()))
+    Also::new(Admission::of_operator(), |_, _| Ok(()))
 }
 
 /// The whole appliance, as the use-cases see it.
@@ -76,6 +103,24 @@ pub struct Appliance {
     pub refused_digests: AtomicU64,
     /// The customers' pages; `None`: there are none, and every session leads to Sumsub's.
     pub handoff: Option<Arc<Handoff>>,
+}
+
+impl Appliance {
+    /// Commits what a use-case writes, and what belongs into the same commit. The gate is asked first:
+    /// who may no longer write changes nothing, and learns nothing of what stood in the way.
+    fn commit<T, W>(&self, also: Also<T>, work: W) -> Result<T, Failure>
+    where
+        W: FnOnce(&Tx<'_>) -> Result<T, Failure> + Send + 'static,
+        T: Send + 'static,
+    {
+        let timekeeper = Arc::clone(&self.timekeeper);
+        self.store.write(move |tx| {
+            also.admission.ask(**tx, timekeeper.decision_instant())?;
+            let written = work(tx)?;
+            also.finish(tx, &written)?;
+            Ok(written)
+        })
+    }
 }
 
 /// What the operator configured.
@@ -249,6 +294,13 @@ pub enum Failure {
     /// The system gave no randomness.
     #[error("the system gave no randomness")]
     NoRandomness,
+}
+
+impl Failure {
+    /// Whether the gate refused: the key has ended, or the LOA does not reach.
+    fn is_of_gate(&self) -> bool {
+        matches!(self, Self::InvalidApiKey | Self::AuthorizationRequired(_))
+    }
 }
 
 /// What an operator's approval overrules, as every reader is told.

@@ -70,13 +70,11 @@ pub fn resend_delivery_and(
     also: Also<OutgoingDelivery>,
 ) -> Result<OutgoingDelivery, Failure> {
     let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         enabled(tx, &owner, &id)?;
         tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)?;
         tx.resend_delivery(no, now)?;
-        let sent = tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)?;
-        also(tx, &sent)?;
-        Ok(sent)
+        tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)
     })
 }
 
@@ -90,7 +88,7 @@ pub fn resend_range(
     also: Also<u32>,
 ) -> Result<u32, Failure> {
     let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         enabled(tx, &owner, &id)?;
         let span = (range.since, range.until.unwrap_or_else(|| now.plus_ms(1)));
         let one_more = RESEND_MAX.saturating_add(1);
@@ -101,7 +99,6 @@ pub fn resend_range(
             )));
         }
         tx.resend_deliveries(&id, span, range.status, now)?;
-        also(tx, &count)?;
         Ok(count)
     })
 }
@@ -115,12 +112,10 @@ pub fn send_test(
     also: Also<OutgoingDelivery>,
 ) -> Result<OutgoingDelivery, Failure> {
     let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         enabled(tx, &owner, &id)?;
         let no = tx.announce_test(&owner, &id, now)?;
-        let sent = tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)?;
-        also(tx, &sent)?;
-        Ok(sent)
+        tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)
     })
 }
 

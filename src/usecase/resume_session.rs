@@ -5,6 +5,7 @@ use crate::domain::authorization::{Acting, Purpose};
 use crate::domain::handoff::Stage;
 use crate::store::Cause;
 use crate::sumsub::AccessToken;
+use crate::usecase::authenticate::Admission;
 use crate::usecase::handoff_links::LinkToken;
 use crate::usecase::open_link::open_link;
 use crate::usecase::start_session::{Door, begin};
@@ -40,8 +41,9 @@ pub fn resume_session(
         sitting.progress.standing,
     )
     .map_err(Failure::AuthorizationRequired)?;
-    let cause = Cause::Request(request_id.to_owned());
-    match begin(appliance, &acting, cause, Door::Open(token.sha256())) {
+    // Not by a key: the link is looked at in the commit, and the LOA with it.
+    let by_link = (Cause::Request(request_id.to_owned()), Admission::of_operator());
+    match begin(appliance, &acting, by_link, Door::Open(token.sha256())) {
         Ok(begun) => Ok(Resumed::Token(begun.access_token)),
         // Link or letter were revoked while Sumsub was asked.
         Err(failure @ Failure::AuthorizationRequired(_)) => match open_link(appliance, token)? {

@@ -12,8 +12,9 @@ use crate::domain::timekeeper::Moment;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::{Acceptance, DecidedBy, Named};
 use crate::domain::verification::{Event, State, Status, Step, step};
-use crate::store::{Cause, DatedBy, NewFact, Question, Tx};
+use crate::store::{Cause, DatedBy, NewFact, Question, Reader, Tx};
 use crate::sumsub::{AccessToken, Applicant};
+use crate::usecase::authenticate::Admission;
 use crate::usecase::authorizations::By;
 use crate::usecase::handoff_links::{Handoff, LinkToken, insert_link};
 use crate::usecase::receive_webhook::{Applying, adopt};
@@ -38,6 +39,7 @@ pub fn start_session(
     appliance: &Appliance,
     acting: &Acting,
     cause: Cause,
+    admission: Admission,
 ) -> Result<Session, Failure> {
     let door = match &appliance.handoff {
         Some(handoff) if is_unsigned(appliance, acting)? => {
@@ -45,7 +47,7 @@ pub fn start_session(
         }
         Some(_) | None => Door::Sumsub,
     };
-    let Begun { access_token, url } = begin(appliance, acting, cause, door)?;
+    let Begun { access_token, url } = begin(appliance, acting, (cause, admission), door)?;
     Ok(Session { url, access_token })
 }
 
@@ -77,34 +79,14 @@ pub(super) struct Begun {
 pub(super) fn begin(
     appliance: &Appliance,
     acting: &Acting,
-    cause: Cause,
+    (cause, admission): (Cause, Admission),
     door: Door,
 ) -> Result<Begun, Failure> {
     let (broker, subject) = (acting.caller().clone(), acting.subject().clone());
     let asked_first = appliance.timekeeper.moment();
-    let (kind, seen, known) = appliance.store.snapshot(|register| {
-        let organization = register.organization(&subject)?.ok_or(Failure::OrganizationNotFound)?;
-        let verification = register.verification(&subject)?.ok_or(Failure::OrganizationNotFound)?;
-        let state = verification.state_at(asked_first.at);
-        if step(state, Event::SessionStarted) == Step::Refused {
-            return Err(Failure::VerificationRejected);
-        }
-        // One that is linked can be read at Sumsub; another is looked for by its external id.
-        let known = match &verification.applicant_id {
-            None => None,
-            Some(id) => register.external_user_id(id)?.map(|external| (id.clone(), external)),
-        };
-        let known = Known {
-            linked: known,
-            current: verification.applicant_id.clone(),
-            state,
-            is_imported: register.facts(&subject)?.iter().any(|it| {
-                it.fact.event == Event::ImportAccepted
-                    && it.fact.applicant_id == verification.applicant_id
-            }),
-        };
-        Ok((organization.kind, verification.applicant_id, known))
-    })?;
+    let (kind, known) =
+        appliance.store.snapshot(|register| look(*register, &subject, asked_first.at))?;
+    let seen = known.current.clone();
 
     let (applicant, begun) = ask_sumsub(appliance, &subject, kind, &known, &door)?;
 
@@ -112,6 +94,7 @@ pub(super) fn begin(
     appliance.store.write(move |tx| {
         let moment = applying.timekeeper.moment();
         let now = moment.at;
+        admission.ask(**tx, applying.timekeeper.decision_instant())?;
         let state = tx.verification(&subject)?.ok_or(Failure::OrganizationNotFound)?;
         if step(state.state_at(now), Event::SessionStarted) == Step::Refused {
             return Err(Failure::VerificationRejected);
@@ -147,10 +130,43 @@ pub(super) fn begin(
         let begun_at = now.plus_ms(took_ms.saturating_neg());
         let asked_for = applying.rules.acceptance.level_asked_for(kind).map(ToOwned::to_owned);
         let event = Event::SessionStarted;
-        let arrival = Arrival { event, applicant, level: asked_for, begun_at, cause };
+        let arrival =
+            Arrival { event, applicant, level: asked_for, begun_at: Some(begun_at), cause };
         record_arrival(tx, &applying, &subject, &arrival, &moment)?;
         Ok(begun)
     })
+}
+
+/// What the register knows before Sumsub is asked, if a session may begin.
+fn look(
+    register: Reader<'_>,
+    subject: &OrganizationId,
+    now: Timestamp,
+) -> Result<(OrganizationType, Known), Failure> {
+    let organization = register.organization(subject)?.ok_or(Failure::OrganizationNotFound)?;
+    let verification = register.verification(subject)?.ok_or(Failure::OrganizationNotFound)?;
+    let state = verification.state_at(now);
+    if step(state, Event::SessionStarted) == Step::Refused {
+        return Err(Failure::VerificationRejected);
+    }
+    // One that is linked can be read at Sumsub; another is looked for by its external id.
+    let linked = match &verification.applicant_id {
+        None => None,
+        Some(id) => register.external_user_id(id)?.map(|external| (id.clone(), external)),
+    };
+    let facts = register.facts(subject)?;
+    let audit_links = facts.iter().filter(|it| it.fact.is_audit_link());
+    let known = Known {
+        linked,
+        state,
+        is_imported: facts.iter().any(|it| {
+            it.fact.event == Event::ImportAccepted
+                && it.fact.applicant_id == verification.applicant_id
+        }),
+        audit_links: audit_links.filter_map(|it| it.fact.applicant_id.clone()).collect(),
+        current: verification.applicant_id,
+    };
+    Ok((organization.kind, known))
 }
 
 /// Whether a session would add a fact that says what the last one said: a page that asks for a token
@@ -194,6 +210,8 @@ struct Known {
     state: State,
     /// Whether an import brought it: it stays at the level that it came with.
     is_imported: bool,
+    /// Applicants of imports whose right had ended: their verdicts are not this customer's.
+    audit_links: Vec<String>,
 }
 
 /// What has to be done at Sumsub before its applicant can be handed over to.
@@ -215,7 +233,10 @@ impl Known {
         kind: OrganizationType,
         acceptance: &Acceptance,
     ) -> Opening {
-        let takes_over = self.current.as_ref().is_some_and(|it| *it != applicant.id);
+        let is_audit_link = self.current.as_ref() != Some(&applicant.id)
+            && self.audit_links.contains(&applicant.id);
+        let takes_over =
+            self.current.as_ref().is_some_and(|it| *it != applicant.id) || is_audit_link;
         let counts = match &applicant.level {
             Named::As(level) => acceptance.levels(kind).contains(level),
             Named::Not | Named::Unreadably => true,
@@ -308,7 +329,8 @@ pub(super) struct Arrival {
     pub(super) applicant: Applicant,
     /// The level that was asked for, or that the copy of an applicant has.
     pub(super) level: Option<String>,
-    pub(super) begun_at: Timestamp,
+    /// When Sumsub was first asked; `None`: the applicant is linked for audit only.
+    pub(super) begun_at: Option<Timestamp>,
     pub(super) cause: Cause,
 }
 
@@ -334,7 +356,7 @@ pub(super) fn record_arrival(
         event: arrival.event,
         happened_at: now.at,
         applicant_id: Some(id.clone()),
-        begun_at: Some(arrival.begun_at),
+        begun_at: arrival.begun_at,
         valid_days: 0,
         level: arrival.level.clone(),
         basis: None,

@@ -73,14 +73,13 @@ pub fn create_webhook_endpoint(
         created_at: now,
         updated_at: now,
     };
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         tx.organization(&endpoint.organization)?.ok_or(Failure::OrganizationNotFound)?;
         let others = tx.webhook_endpoints(Some(&endpoint.organization), None, ENDPOINTS_MAX)?;
         if u32::try_from(others.len()).unwrap_or(u32::MAX) >= ENDPOINTS_MAX {
             return Err(Failure::WebhookEndpointLimit);
         }
         tx.insert_webhook_endpoint(&endpoint)?;
-        also(tx, &endpoint)?;
         Ok(endpoint)
     })
 }
@@ -123,7 +122,7 @@ pub fn change_webhook_endpoint(
     let is_described = change.description.is_some();
     let description = change.description.map(|it| checked_description(&it)).transpose()?.flatten();
     let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         let before = tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
         let disabled = change.disabled.unwrap_or(before.disabled);
         let url = url.unwrap_or_else(|| before.url.clone());
@@ -136,14 +135,11 @@ pub fn change_webhook_endpoint(
             failing_since: before.failing_since.filter(|_| !is_forgiven),
             ..before.clone()
         };
-        let after = if after == before {
-            before
-        } else {
-            let after = WebhookEndpoint { updated_at: now.max(before.updated_at), ..after };
-            tx.update_webhook_endpoint(&after)?;
-            after
-        };
-        also(tx, &after)?;
+        if after == before {
+            return Ok(before);
+        }
+        let after = WebhookEndpoint { updated_at: now.max(before.updated_at), ..after };
+        tx.update_webhook_endpoint(&after)?;
         Ok(after)
     })
 }
@@ -157,10 +153,9 @@ pub fn delete_webhook_endpoint(
     also: Also<()>,
 ) -> Result<(), Failure> {
     let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
-        tx.delete_webhook_endpoint(&id, now)?;
-        Ok(also(tx, &())?)
+        Ok(tx.delete_webhook_endpoint(&id, now)?)
     })
 }
 
@@ -191,7 +186,7 @@ pub fn rotate_webhook_secret(
     // Under another webhook key the former secret cannot be derived, so it cannot overlap.
     let overlaps = secret_in_force(&appliance.outbox, &known).is_some();
     let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
-    appliance.store.write(move |tx| {
+    appliance.commit(also, move |tx| {
         let before = tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
         let previous = overlaps.then(|| (before.salts.current, now.plus_ms(ROTATION_OVERLAP_MS)));
         let after = WebhookEndpoint {
@@ -200,7 +195,6 @@ pub fn rotate_webhook_secret(
             ..before
         };
         tx.update_webhook_endpoint(&after)?;
-        also(tx, &after)?;
         Ok(after)
     })
 }

@@ -326,7 +326,7 @@ fn a_key_is_made_with_scopes_and_an_expiry_and_rotated_with_an_overlap() {
         *new,
         json!({"object": "api_key", "id": new["id"], "organizationId": broker, "name": "reports",
             "scopes": ["read"], "createdAt": new["createdAt"], "expiresAt": null,
-            "lastUsedAt": null, "revokedAt": null})
+            "lastUsedAt": null, "revokedAt": null, "createdByKeyId": null})
     );
     assert_ne!(old["expiresAt"], EXPIRY, "the overlap ends it sooner");
     let people = shell.run(&["key", "list", "--org", &broker]).ok();

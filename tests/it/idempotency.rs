@@ -247,21 +247,22 @@ fn of_concurrent_twins_one_is_done() {
     }
 }
 
-/// Operations whose answer holds a secret, and so is kept in memory and not in the commit.
-const KEPT_IN_MEMORY: [&str; 3] = ["createApiKey", "rotateApiKey", "startVerification"];
+/// Operations of which the commit keeps neither answer nor mark: the answer holds a secret, and once it
+/// is gone it is done again.
+const KEPT_IN_MEMORY: [&str; 1] = ["startVerification"];
 
 /// What every operation is called about.
-struct Things {
-    world: World,
-    broker: Broker,
-    customer: String,
+pub(crate) struct Things {
+    pub(crate) world: World,
+    pub(crate) broker: Broker,
+    pub(crate) customer: String,
     endpoint: String,
     delivery: String,
-    spare_key: String,
+    pub(crate) spare_key: String,
 }
 
 impl Things {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let world = World::new();
         let rig = &world.rig;
         let broker = rig.broker();
@@ -280,7 +281,7 @@ impl Things {
     }
 
     /// A body with which the operation changes something.
-    fn body(&self, operation: &Operation) -> Value {
+    pub(crate) fn body(&self, operation: &Operation) -> Value {
         let granted = json!({"grantingOrganizationId": self.customer, "type": "LOA"});
         let mut ended = granted.clone();
         ended["authorizedOrganizationId"] = json!(self.broker.id);
@@ -308,7 +309,7 @@ impl Things {
         }
     }
 
-    fn call(&self, operation: &Operation, body: &Value) -> Answer {
+    pub(crate) fn call(&self, operation: &Operation, body: &Value) -> Answer {
         let mut headers = vec![
             ("Authorization".to_owned(), format!("Bearer {}", self.broker.key)),
             ("Content-Type".to_owned(), "application/json".to_owned()),
@@ -327,7 +328,7 @@ impl Things {
 
     /// Every row of the register but kept answers, when keys were used, and which share tokens were
     /// tried: that has to be known before Sumsub is asked, whatever comes of it.
-    fn rows(&self) -> Vec<String> {
+    pub(crate) fn rows(&self) -> Vec<String> {
         let database = self.world.rig.database();
         let texts = |sql: &str| -> Vec<String> {
             let mut statement = database.prepare(sql).unwrap();
@@ -417,4 +418,274 @@ fn a_crash_frees_a_key_in_flight_and_keeps_what_was_answered() {
     let again = start(&after, &broker, &customer);
     assert_eq!((again.status, again.header("Idempotent-Replayed")), (200, None), "{again:?}");
     assert_eq!(create(&after, &broker, "answered", "Acme").body, answered.body);
+}
+
+#[test]
+fn a_kept_session_is_not_replayed_after_the_letter_was_revoked() {
+    let world = World::new();
+    let rig = &world.rig;
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "INDIVIDUAL");
+    let first = start(rig, &broker, &customer);
+    assert_eq!(first.status, 200);
+    let letter = json!({"grantingOrganizationId": customer, "type": "LOA",
+        "authorizedOrganizationId": broker.id});
+    assert_eq!(rig.post("/v1/authorizations/revoke", &broker.key, None, &letter).status, 200);
+
+    let again = start(rig, &broker, &customer);
+
+    assert_eq!(again.refusal(), (403, "authorization_required"));
+    assert_eq!(again.header("Idempotent-Replayed"), None);
+    assert!(!again.text.contains("_act-"));
+}
+
+#[test]
+fn a_kept_import_is_not_replayed_to_whom_the_gate_would_refuse() {
+    let world = World::new();
+    let rig = &world.rig;
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "INDIVIDUAL");
+    rig.sign(&customer, &broker.id);
+    let body = json!({"shareToken": world.share_token()});
+    let path = "/v1/organizations/verification/import";
+    let import = |broker: &Broker| keyed(rig, broker, (path, "i"), Some(&customer), &body);
+    assert_eq!(import(&broker).status, 200);
+    let limited = |scope: &str| {
+        let new = json!({"name": scope, "scopes": [scope]});
+        let key = rig.post("/v1/api-keys", &broker.key, None, &new).text("/key").to_owned();
+        Broker { key, ..broker.clone() }
+    };
+
+    assert_eq!(import(&limited("read")).refusal(), (403, "forbidden"));
+    assert_eq!(import(&limited("write")).header("Idempotent-Replayed"), Some("true"));
+    let letter = json!({"grantingOrganizationId": customer, "type": "LOA",
+        "authorizedOrganizationId": broker.id});
+    assert_eq!(rig.post("/v1/authorizations/revoke", &broker.key, None, &letter).status, 200);
+    assert_eq!(import(&broker).refusal(), (403, "authorization_required"));
+    // A new letter is not signed, and an import needs one that is.
+    assert_eq!(
+        rig.post(
+            "/v1/authorizations",
+            &broker.key,
+            None,
+            &json!({
+        "grantingOrganizationId": customer, "type": "LOA"})
+        )
+        .status,
+        200
+    );
+    assert_eq!(import(&broker).refusal(), (403, "authorization_required"));
+    rig.sign(&customer, &broker.id);
+    assert_eq!(import(&broker).header("Idempotent-Replayed"), Some("true"));
+}
+
+#[test]
+fn what_the_gate_refused_is_done_under_the_same_key_once_it_is_allowed() {
+    let world = World::new();
+    let rig = &world.rig;
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "INDIVIDUAL");
+    let body = json!({"shareToken": world.share_token()});
+    let path = "/v1/organizations/verification/import";
+    let import = || keyed(rig, &broker, (path, "i"), Some(&customer), &body);
+    assert_eq!(import().refusal(), (403, "authorization_required"));
+
+    rig.sign(&customer, &broker.id);
+
+    let done = import();
+    assert_eq!((done.status, done.header("Idempotent-Replayed")), (200, None), "{done:?}");
+}
+
+const KEYS: &str = "/v1/api-keys";
+
+fn create_key(rig: &Rig, broker: &Broker, key: &str) -> Answer {
+    keyed(rig, broker, (KEYS, key), None, &json!({"name": "another"}))
+}
+
+fn keys_of(rig: &Rig, broker: &Broker) -> usize {
+    rig.get(KEYS, &broker.key, None).body["data"].as_array().unwrap().len()
+}
+
+/// The register of a rig, served by a process that has just begun.
+fn restarted(mut rig: Rig) -> Rig {
+    let directory = std::mem::replace(&mut rig.directory, Directory::new());
+    let clock_ms = std::sync::Arc::clone(&rig.clock_ms);
+    drop(rig);
+    Rig::start(directory, clock_ms, Setup::default())
+}
+
+#[test]
+fn an_api_key_is_created_and_rotated_once_also_when_its_answer_is_gone() {
+    for is_restarted in [false, true] {
+        let rig = Rig::new();
+        let broker = rig.broker();
+        let made = create_key(&rig, &broker, "k");
+        let rotate = format!("{KEYS}/{}/rotate", made.text("/id"));
+        let rotated = keyed(&rig, &broker, (&rotate, "k"), None, &json!({}));
+        assert_eq!(rotated.status, 200);
+        assert_eq!(create_key(&rig, &broker, "k").body, made.body);
+        assert_eq!(keyed(&rig, &broker, (&rotate, "k"), None, &json!({})).body, rotated.body);
+        assert_eq!(keys_of(&rig, &broker), 3);
+
+        let rig = if is_restarted { restarted(rig) } else { rig };
+        if !is_restarted {
+            rig.advance(600_000);
+        }
+
+        let again = create_key(&rig, &broker, "k");
+        assert_eq!(again.refusal(), (409, "idempotency_key_in_use"));
+        assert!(again.text("/error/message").contains("/v1/api-keys"), "{again:?}");
+        let again = keyed(&rig, &broker, (&rotate, "k"), None, &json!({}));
+        assert_eq!(again.refusal(), (409, "idempotency_key_in_use"));
+        assert_eq!(keys_of(&rig, &broker), 3, "never done twice");
+        assert_eq!(create_key(&rig, &broker, "fresh").status, 200);
+        rig.advance(DAY_MS);
+        assert_eq!(create_key(&rig, &broker, "k").status, 200, "free again after 24 h");
+    }
+}
+
+#[test]
+fn of_an_answer_with_a_key_in_it_the_register_has_a_mark_and_no_more() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+
+    let made = create_key(&rig, &broker, "k");
+
+    let sql = "SELECT status, body IS NULL, expires_at_ms FROM idempotency";
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let mark: (u16, bool, i64) = rig.database().query_row(sql, [], row).unwrap();
+    assert_eq!(mark, (200, true, START_MS + DAY_MS));
+    rig.database().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let bytes = std::fs::read(rig.directory.file("register.db")).unwrap();
+    let key = made.text("/key").as_bytes();
+    assert!(!bytes.windows(key.len()).any(|it| it == key));
+}
+
+#[test]
+fn a_session_whose_answer_is_gone_is_started_again() {
+    let world = World::with(crate::sumsub::kind(), Setup { api: room_for(1), ..Setup::default() });
+    let rig = &world.rig;
+    let (broker, other) = (rig.broker(), rig.broker());
+    let customer = rig.customer(&broker, "INDIVIDUAL");
+    let first = start(rig, &broker, &customer);
+    assert_eq!(start(rig, &broker, &customer).body, first.body);
+    // Room for one: neither pushes the other out, and both go on once it has ended.
+    assert_eq!(create_key(rig, &other, "k").refusal(), (503, "server_busy"));
+    rig.advance(1_800_000);
+    assert_eq!(create_key(rig, &other, "k").status, 200);
+    assert_eq!(start(rig, &broker, &customer).refusal(), (503, "server_busy"));
+    rig.advance(600_000);
+
+    let again = start(rig, &broker, &customer);
+
+    assert_eq!((again.status, again.header("Idempotent-Replayed")), (200, None));
+    assert_ne!(again.text("/accessToken"), first.text("/accessToken"));
+}
+
+fn room_for(answers: usize) -> countersign::api::ApiSettings {
+    countersign::api::ApiSettings { kept_secrets_max: answers, ..Setup::default().api }
+}
+
+#[test]
+fn one_broker_has_all_the_room_for_answers_until_another_wants_its_share() {
+    let rig = Rig::with(Setup { api: room_for(4), ..Setup::default() });
+    let (greedy, modest) = (rig.broker(), rig.broker());
+    let made: Vec<Answer> = (0..4).map(|it| create_key(&rig, &greedy, &format!("k{it}"))).collect();
+    assert!(made.iter().all(|it| it.status == 200));
+
+    // What cannot be kept is refused before it is done, and nothing else is.
+    let fifth = create_key(&rig, &greedy, "k4");
+    assert_eq!(fifth.refusal(), (503, "server_busy"));
+    assert_eq!(fifth.header("Retry-After"), Some("60"));
+    assert_eq!(keys_of(&rig, &greedy), 5);
+    assert_eq!(create(&rig, &greedy, "o", "Acme").status, 200, "no secret is in this answer");
+    let unkeyed = rig.post(KEYS, &greedy.key, None, &json!({"name": "unkeyed"}));
+    assert_eq!(unkeyed.status, 200, "and this one need not be kept");
+
+    let first = create_key(&rig, &modest, "k0");
+    let second = create_key(&rig, &modest, "k1");
+    assert_eq!(create_key(&rig, &modest, "k0").body, first.body);
+    assert_eq!(create_key(&rig, &modest, "k1").body, second.body);
+    assert_eq!(create_key(&rig, &modest, "k2").refusal(), (503, "server_busy"), "its share is two");
+
+    // The greedy one still has its own share, and what it lent is not done twice.
+    let kept = |it: usize| create_key(&rig, &greedy, &format!("k{it}"));
+    let replayed = (0..4).filter(|it| kept(*it).body == made[*it].body).count();
+    assert_eq!(replayed, 2);
+    for it in 0..4 {
+        let again = kept(it);
+        assert!(again.status == 200 || again.refusal() == (409, "idempotency_key_in_use"));
+    }
+    assert_eq!(keys_of(&rig, &greedy), 6);
+}
+
+#[test]
+fn a_session_that_could_not_be_kept_never_reaches_sumsub() {
+    let world = World::with(crate::sumsub::kind(), Setup { api: room_for(0), ..Setup::default() });
+    let broker = world.rig.broker();
+    let customer = world.rig.customer(&broker, "INDIVIDUAL");
+
+    assert_eq!(start(&world.rig, &broker, &customer).refusal(), (503, "server_busy"));
+
+    assert!(world.applicants(&customer).is_empty());
+    assert_eq!(world.rig.start_session(&broker.key, Some(&customer)).status, 200, "without a key");
+}
+
+#[test]
+fn a_failed_session_gives_its_room_back() {
+    let rig = Rig::with(Setup { api: room_for(1), ..Setup::default() });
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "INDIVIDUAL");
+    for _ in 0..3 {
+        assert_eq!(start(&rig, &broker, &customer).refusal(), (502, "provider_unavailable"));
+    }
+    let refused = keyed(&rig, &broker, (KEYS, "bad"), None, &json!({"name": ""}));
+    assert_eq!(refused.refusal(), (400, "validation_error"));
+
+    assert_eq!(create_key(&rig, &broker, "k").status, 200);
+    let again = keyed(&rig, &broker, (KEYS, "bad"), None, &json!({"name": ""}));
+    assert_eq!(again.header("Idempotent-Replayed"), Some("true"), "refusals hold no secret");
+}
+
+/// Sends this very text as JSON under a key.
+fn raw(rig: &Rig, broker: &Broker, text: &str) -> Answer {
+    let headers = [
+        ("Authorization".to_owned(), format!("Bearer {}", broker.key)),
+        ("Idempotency-Key".to_owned(), "k".to_owned()),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+    ];
+    rig.call("POST", ORGANIZATIONS, &headers, text.as_bytes())
+}
+
+#[test]
+fn the_same_json_in_another_order_is_the_same_request() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let first = raw(
+        &rig,
+        &broker,
+        r#"{"name":"Acme","type":"BUSINESS","metadata":{"a":1,"b":{"c":2,"d":[3,4]}}}"#,
+    );
+    assert_eq!(first.status, 200, "{first:?}");
+
+    for same in [
+        r#"{"type":"BUSINESS","name":"Acme","metadata":{"b":{"d":[3,4],"c":2},"a":1}}"#,
+        "{ \"metadata\" : {\"b\":{\"c\":2, \"d\":[3,\n4]},\"a\":1},\t\"name\":\"Acme\",\"type\":\"BUSINESS\"}",
+        r#"{"name":"\u0041cme","type":"BUSINESS","metadata":{"a":1,"b":{"c":2,"d":[3,4]}}}"#,
+    ] {
+        let again = raw(&rig, &broker, same);
+        assert_eq!(again.body, first.body, "{same}");
+        assert_eq!(again.header("Idempotent-Replayed"), Some("true"), "{same}");
+    }
+    for other in [
+        r#"{"name":"Acme","type":"BUSINESS","metadata":{"a":1,"b":{"c":2,"d":[4,3]}}}"#,
+        r#"{"name":"Acme","type":"BUSINESS","metadata":{"a":1.0,"b":{"c":2,"d":[3,4]}}}"#,
+        r#"{"name":"Acme","type":"BUSINESS","metadata":{"a":"1","b":{"c":2,"d":[3,4]}}}"#,
+        r#"{"name":"Acme","type":"BUSINESS"}"#,
+        r#"{"name":"Acme","type":"BUSINESS""#,
+    ] {
+        let refused = raw(&rig, &broker, other);
+        assert_eq!(refused.refusal(), (409, "idempotency_key_in_use"), "{other}");
+    }
+    assert_eq!(customers(&rig, &broker), 1);
 }

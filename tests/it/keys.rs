@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cli::Shell;
 use crate::rig::{DAY_MS, Rig, Setup};
 use countersign::api::{ApiSettings, RateLimits};
 use countersign::http::client_address::TrustedProxies;
@@ -13,6 +14,7 @@ fn keys_are_made_listed_and_revoked_over_http_and_shown_once() {
     let rig = Rig::new();
     let broker = rig.broker();
 
+    let maker = rig.get(KEYS, &broker.key, None).text("/data/0/id").to_owned();
     let made = rig.post(KEYS, &broker.key, None, &json!({"name": "reports", "scopes": ["read"]}));
 
     assert_eq!(made.status, 200, "{made:?}");
@@ -21,7 +23,8 @@ fn keys_are_made_listed_and_revoked_over_http_and_shown_once() {
         made.body,
         json!({"object": "api_key", "id": id, "name": "reports", "scopes": ["read"],
             "createdAt": "2026-01-02T03:04:05.000Z", "expiresAt": null, "lastUsedAt": null,
-            "revokedAt": null, "key": key})
+            "revokedAt": null, "createdByKeyId": maker,
+            "key": key})
     );
     let list = rig.get(KEYS, &broker.key, None);
     assert_eq!(list.body["data"].as_array().unwrap().len(), 2);
@@ -217,4 +220,198 @@ fn a_replay_gives_no_key_to_a_key_that_may_make_none() {
     assert_eq!(create(&broker.key, &strong).body, made.body, "its maker is answered again");
 
     assert_eq!(create(weak.text("/key"), &strong).refusal(), (403, "forbidden"));
+}
+
+/// A key that the broker creates, with what it answers.
+fn created(rig: &Rig, key: &str, body: &Value) -> (String, String, Value) {
+    let made = rig.post(KEYS, key, None, body);
+    assert_eq!(made.status, 200, "{made:?}");
+    (made.text("/id").to_owned(), made.text("/key").to_owned(), made.body["expiresAt"].clone())
+}
+
+fn id_of(rig: &Rig, key: &str) -> String {
+    let list = rig.get(KEYS, key, None);
+    assert_eq!(list.body["data"].as_array().unwrap().len(), 1);
+    list.text("/data/0/id").to_owned()
+}
+
+fn rotated(rig: &Rig, key: &str, id: &str, overlap_s: u32) -> (String, Value) {
+    let body = json!({"overlapSeconds": overlap_s});
+    let made = rig.post(&format!("{KEYS}/{id}/rotate"), key, None, &body);
+    assert_eq!(made.status, 200, "{made:?}");
+    (made.text("/key").to_owned(), made.body["expiresAt"].clone())
+}
+
+const IN_A_DAY: &str = "2026-01-03T03:04:05.000Z";
+
+#[test]
+fn a_key_creates_no_key_that_outlives_it() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let body = json!({"name": "short", "expiresAt": IN_A_DAY});
+    let (_, short, _) = created(&rig, &broker.key, &body);
+
+    let (_, unasked, end) = created(&rig, &short, &json!({"name": "k"}));
+    assert_eq!(end, IN_A_DAY, "without a wish it ends with its maker");
+    let same = json!({"name": "k", "expiresAt": IN_A_DAY});
+    assert_eq!(created(&rig, &short, &same).2, IN_A_DAY);
+    let earlier = json!({"name": "k", "expiresAt": "2026-01-02T04:00:00.000Z"});
+    assert_eq!(created(&rig, &short, &earlier).2, "2026-01-02T04:00:00.000Z");
+    let later = json!({"name": "k", "expiresAt": "2026-01-03T03:04:05.001Z"});
+    let refused = rig.post(KEYS, &short, None, &later);
+    assert_eq!(refused.refusal(), (400, "validation_error"));
+    assert!(refused.text("/error/message").contains(IN_A_DAY), "{refused:?}");
+
+    rig.advance(DAY_MS);
+    for key in [&short, &unasked] {
+        assert_eq!(rig.get(KEYS, key, None).refusal(), (401, "invalid_api_key"));
+    }
+    assert_eq!(rig.get(KEYS, &broker.key, None).status, 200);
+}
+
+#[test]
+fn no_rotation_gives_a_key_a_longer_life() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let body = json!({"name": "short", "expiresAt": IN_A_DAY});
+    let (short_id, short, _) = created(&rig, &broker.key, &body);
+    let (endless_id, _, end) = created(&rig, &broker.key, &json!({"name": "endless"}));
+    assert_eq!(end, Value::Null);
+
+    assert_eq!(rotated(&rig, &short, &endless_id, 60).1, IN_A_DAY, "no later than who asks");
+    assert_eq!(rotated(&rig, &broker.key, &short_id, 86_400).1, IN_A_DAY, "nor than the old one");
+    assert_eq!(rotated(&rig, &short, &short_id, 60).1, IN_A_DAY, "not even by itself");
+
+    rig.advance(DAY_MS);
+    let keys = rig.get(KEYS, &broker.key, None);
+    let lives = |it: &&Value| {
+        it["revokedAt"].is_null()
+            && it["expiresAt"].as_str().is_none_or(|end| *end > *"2026-01-03T03:04:05.000Z")
+    };
+    assert_eq!(keys.body["data"].as_array().unwrap().iter().filter(lives).count(), 1);
+}
+
+#[test]
+fn a_rotation_does_not_shorten_the_successor_and_the_overlap_lends_no_life() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let id = id_of(&rig, &broker.key);
+
+    let (successor, end) = rotated(&rig, &broker.key, &id, 60);
+    assert_eq!(end, Value::Null, "the old key would have had no end");
+
+    // The old key works a minute on, and so does what it creates or rotates itself into then.
+    let last = "2026-01-02T03:05:05.000Z";
+    assert_eq!(created(&rig, &broker.key, &json!({"name": "late"})).2, last);
+    assert_eq!(rotated(&rig, &broker.key, &id, 600).1, last);
+    rig.advance(60_000);
+    assert_eq!(rig.get(KEYS, &broker.key, None).refusal(), (401, "invalid_api_key"));
+    let keys = rig.get(KEYS, &successor, None);
+    let endless = |it: &&Value| it["expiresAt"].is_null();
+    assert_eq!(keys.body["data"].as_array().unwrap().iter().filter(endless).count(), 1);
+}
+
+/// Which of these keys work.
+fn working<'k>(rig: &Rig, keys: &[(&'k str, &String)]) -> Vec<&'k str> {
+    let works = |key: &str| rig.get("/v1/organizations", key, None).status == 200;
+    keys.iter().filter(|(_, key)| works(key)).map(|(name, _)| *name).collect()
+}
+
+#[test]
+fn a_revocation_spares_what_the_key_created_unless_it_is_asked_for() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let (root_id, root, _) = created(&rig, &broker.key, &json!({"name": "root"}));
+    let (child_id, child, _) = created(&rig, &root, &json!({"name": "child"}));
+    let (_, grandchild, _) = created(&rig, &child, &json!({"name": "grandchild"}));
+    let (successor, _) = rotated(&rig, &child, &child_id, 600);
+    let (_, of_successor, _) = created(&rig, &successor, &json!({"name": "of the successor"}));
+    let (_, sibling, _) = created(&rig, &broker.key, &json!({"name": "sibling"}));
+    let all = [
+        ("broker", &broker.key),
+        ("root", &root),
+        ("child", &child),
+        ("grandchild", &grandchild),
+        ("successor", &successor),
+        ("of the successor", &of_successor),
+        ("sibling", &sibling),
+    ];
+    let revoke =
+        |body: &Value| rig.post(&format!("{KEYS}/{root_id}/revoke"), &broker.key, None, body);
+
+    let alone = revoke(&json!({"withDescendants": false}));
+    assert_eq!(alone.status, 200, "{alone:?}");
+    assert!(alone.body.get("revokedDescendants").is_none());
+    assert_eq!(
+        working(&rig, &all),
+        ["broker", "child", "grandchild", "successor", "of the successor", "sibling"]
+    );
+
+    // One that is revoked already still leads to its descendants.
+    let family = revoke(&json!({"withDescendants": true}));
+    assert_eq!(family.body["revokedDescendants"], 4);
+    assert_eq!(family.body["revokedAt"], alone.body["revokedAt"]);
+    assert_eq!(working(&rig, &all), ["broker", "sibling"]);
+    assert_eq!(revoke(&json!({"withDescendants": true})).body["revokedDescendants"], 0);
+    assert_eq!(revoke(&json!({"withDescendants": "yes"})).refusal(), (400, "validation_error"));
+}
+
+#[test]
+fn a_key_may_revoke_itself_with_its_family_and_is_answered() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let (id, key, _) = created(&rig, &broker.key, &json!({"name": "root"}));
+    let (_, child, _) = created(&rig, &key, &json!({"name": "child"}));
+
+    let body = json!({"withDescendants": true});
+    let revoked = rig.post(&format!("{KEYS}/{id}/revoke"), &key, None, &body);
+
+    assert_eq!((revoked.status, &revoked.body["revokedDescendants"]), (200, &json!(1)));
+    assert!(working(&rig, &[("root", &key), ("child", &child)]).is_empty());
+}
+
+#[test]
+fn an_operators_keys_have_no_maker_and_a_family_never_crosses_to_another_organization() {
+    let rig = Rig::new();
+    let (broker, other) = (rig.broker(), rig.broker());
+    let id = id_of(&rig, &broker.key);
+    let list = rig.get(KEYS, &broker.key, None);
+    assert_eq!(list.body["data"][0]["createdByKeyId"], Value::Null);
+
+    let (child_id, ..) = created(&rig, &broker.key, &json!({"name": "child"}));
+
+    let list = rig.get(KEYS, &broker.key, None);
+    let child = list.body["data"].as_array().unwrap().iter().find(|it| it["id"] == *child_id);
+    assert_eq!(child.unwrap()["createdByKeyId"], *id);
+    let body = json!({"withDescendants": true});
+    let foreign = rig.post(&format!("{KEYS}/{id}/revoke"), &other.key, None, &body);
+    assert_eq!(foreign.refusal(), (404, "api_key_not_found"));
+    assert_eq!(rig.get(KEYS, &broker.key, None).status, 200);
+}
+
+#[test]
+fn an_operator_revokes_a_key_with_its_descendants_and_sees_who_created_which() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let (root_id, root, _) = created(&rig, &broker.key, &json!({"name": "root"}));
+    let (child_id, child, _) = created(&rig, &root, &json!({"name": "child"}));
+    let (_, grandchild, _) = created(&rig, &child, &json!({"name": "grandchild"}));
+    let (lone_id, lone, _) = created(&rig, &broker.key, &json!({"name": "lone"}));
+    let all = [("root", &root), ("child", &child), ("grandchild", &grandchild), ("lone", &lone)];
+    let register = rig.directory.file("register.db");
+    let shell = Shell::new().with(&[("COUNTERSIGN_DATABASE", register.to_str().unwrap())]);
+
+    let list = shell.run(&["key", "list"]).ok();
+    let row = list.lines().find(|it| it.starts_with(&child_id)).unwrap();
+    assert!(list.contains("CREATED BY") && row.contains(&root_id), "{list}");
+
+    let spared = shell.run(&["key", "revoke", &root_id]).ok();
+    assert_eq!(spared, format!("{root_id} is revoked"));
+    assert_eq!(working(&rig, &all), ["child", "grandchild", "lone"]);
+    let family = shell.run(&["key", "revoke", &root_id, "--with-descendants"]).ok();
+    assert_eq!(family, format!("{root_id} is revoked, and 2 keys that came of it"));
+    assert_eq!(working(&rig, &all), ["lone"]);
+    let alone = shell.json(&["key", "revoke", &lone_id, "--with-descendants"]);
+    assert_eq!((&alone["id"], &alone["revokedDescendants"]), (&json!(lone_id), &json!(0)));
+    assert_eq!(shell.run(&["key", "revoke", "key_no", "--with-descendants"]).code, 3);
 }

@@ -22,6 +22,7 @@ mod document;
 mod explanations;
 mod faults;
 mod fuzz;
+mod gate;
 mod handoff;
 mod http_attack;
 mod idempotency;

@@ -8,7 +8,8 @@ use crate::document::operations;
 use crate::rig::{Rig, Setup};
 use countersign::domain::environment::Environment;
 use countersign::domain::organization::OrganizationId;
-use countersign::usecase::keys::revoke_key;
+use countersign::usecase::keys::{Reach, revoke_key};
+use countersign::usecase::nothing_else;
 
 #[test]
 fn a_name_that_an_older_rule_took_stays_readable() {
@@ -178,8 +179,10 @@ fn a_missing_wrong_revoked_or_foreign_key_is_refused() {
     let keys = rig.appliance.store.read(|it| it.api_keys(Some(&id))).unwrap();
     assert_eq!(keys.len(), 2);
     for key in keys {
-        assert!(revoke_key(&rig.appliance, &key.id).unwrap());
-        assert!(!revoke_key(&rig.appliance, &key.id).unwrap());
+        let revoke =
+            || revoke_key(&rig.appliance, None, &key.id, Reach::ThisKey, nothing_else()).unwrap();
+        assert!(!revoke().before);
+        assert!(revoke().before);
     }
     for key in [&broker.key, &second] {
         assert_eq!(rig.get(path, key, None).refusal(), (401, "invalid_api_key"));

@@ -2,12 +2,13 @@
 
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use countersign::http::Request;
-use countersign::http::server;
+use countersign::http::limits::Limits;
+use countersign::http::server::{self, Server};
+use countersign::http::{Request, Response, Service};
 use countersign::sim::serve::{Ports, serve};
 use countersign::sim::{DeliveryMode, RequestLimit, Settings, Simulator, TenantId};
 use countersign::sumsub::ImportMode;
@@ -21,6 +22,38 @@ pub(crate) struct World {
     pub(crate) simulator: Arc<Simulator>,
     ports: Option<Ports>,
     pub(crate) sumsub_url: String,
+    /// What stands before the simulator's port, if anything does.
+    front: Option<Server>,
+}
+
+/// What happens while Sumsub is asked: once, at the first call to a path that begins so, after Sumsub
+/// has done what it was asked for and before its answer leaves.
+#[derive(Clone, Default)]
+pub(crate) struct Meanwhile(Arc<Mutex<Option<Happening>>>);
+
+struct Happening {
+    path: &'static str,
+    what: Box<dyn FnOnce() + Send>,
+}
+
+impl Meanwhile {
+    pub(crate) fn at(&self, path: &'static str, what: impl FnOnce() + Send + 'static) {
+        *self.0.lock().unwrap() = Some(Happening { path, what: Box::new(what) });
+    }
+
+    /// Whether it has happened, or nothing was to.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.lock().unwrap().is_none()
+    }
+
+    fn pass(&self, path: &str) {
+        let mut next = self.0.lock().unwrap();
+        let happening = next.take_if(|it| path.starts_with(it.path));
+        drop(next);
+        if let Some(it) = happening {
+            (it.what)();
+        }
+    }
 }
 
 /// Settings of a simulator that does just what a test tells it.
@@ -49,7 +82,22 @@ impl World {
         Self::started(settings, setup, START_MS)
     }
 
+    /// A world in which something happens while Sumsub is asked.
+    pub(crate) fn with_meanwhile(setup: Setup) -> (Self, Meanwhile) {
+        let meanwhile = Meanwhile::default();
+        (Self::begun(kind(), setup, START_MS, Some(meanwhile.clone())), meanwhile)
+    }
+
     fn started(settings: Settings, setup: Setup, start_ms: i64) -> Self {
+        Self::begun(settings, setup, start_ms, None)
+    }
+
+    fn begun(
+        settings: Settings,
+        setup: Setup,
+        start_ms: i64,
+        meanwhile: Option<Meanwhile>,
+    ) -> Self {
         let clock_ms = Arc::new(AtomicI64::new(start_ms));
         let clock = {
             let clock_ms = Arc::clone(&clock_ms);
@@ -58,7 +106,9 @@ impl World {
         let simulator = Simulator::new(settings, clock).unwrap();
         let listen = || server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let ports = serve(&simulator, listen(), listen()).unwrap();
-        let sumsub_url = format!("http://{}", ports.api_address());
+        let front = meanwhile.map(|it| front(&simulator, &clock_ms, it));
+        let address = front.as_ref().map_or_else(|| ports.api_address(), Server::address);
+        let sumsub_url = format!("http://{address}");
         simulator.set_base_url(&sumsub_url).unwrap();
         let credentials = simulator.credentials(TenantId::Recipient);
         let setup = Setup {
@@ -69,7 +119,7 @@ impl World {
         };
         let rig = Rig::start(Directory::new(), clock_ms, setup);
         simulator.set_webhook_url(&format!("{}/webhooks/sumsub", rig.url)).unwrap();
-        Self { rig, simulator, ports: Some(ports), sumsub_url }
+        Self { rig, simulator, ports: Some(ports), sumsub_url, front }
     }
 
     pub(crate) fn copying() -> Self {
@@ -142,6 +192,22 @@ impl World {
     }
 }
 
+fn front(simulator: &Arc<Simulator>, clock_ms: &Arc<AtomicI64>, meanwhile: Meanwhile) -> Server {
+    let (simulator, clock_ms) = (Arc::clone(simulator), Arc::clone(clock_ms));
+    let service = Service {
+        handle: Box::new(move |request| {
+            let response = simulator.answer(request);
+            meanwhile.pass(request.path());
+            response
+        }),
+        refuse: |_| Response { status: 400, headers: Vec::new(), body: Vec::new() },
+        body_bytes_max: |_, _| 65_536,
+        clock: Arc::new(move || clock_ms.load(Ordering::SeqCst)),
+    };
+    let listener = server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    server::serve(listener, Limits::default(), service).unwrap()
+}
+
 /// A Sumsub that takes calls and answers none.
 pub(crate) struct Silent {
     listener: TcpListener,
@@ -170,6 +236,9 @@ impl Silent {
 impl Drop for World {
     fn drop(&mut self) {
         self.simulator.stop();
+        if let Some(front) = self.front.take() {
+            front.stop(Duration::from_secs(5));
+        }
         if let Some(ports) = self.ports.take() {
             ports.stop(Duration::from_secs(5));
         }

@@ -56,6 +56,7 @@ impl Asked {
             rates: RateLimits { requests_per_s: 0, burst: 0, wrong_keys_per_minute: 0 },
             trusted_proxies: trusted_proxies.clone(),
             waits_max: 0,
+            ..ApiSettings::default()
         };
         let api = Api::new(Arc::clone(&rig.appliance), settings);
         let page_settings =

@@ -30,7 +30,8 @@ const NOT_PLAYED: [(&str, &str); 8] = [
 ];
 
 /// Fields whose values are this register's own.
-const OWN: [&str; 16] = [
+const OWN: [&str; 17] = [
+    "createdByKeyId",
     "secret",
     "body",
     "messageId",
@@ -195,6 +196,7 @@ fn the_examples_of_the_document_are_what_the_server_answers() {
     authorizations(&mut ledger);
     explanations(&mut ledger);
     keys(&mut ledger);
+    kept_secrets(&mut ledger);
     webhook_endpoints(&mut ledger);
     webhook_deliveries(&mut ledger);
     beside_the_contract(&mut ledger);
@@ -487,8 +489,35 @@ fn keys(ledger: &mut Ledger) {
     ledger.is(rotate, "apiKeyNotFound", &ask().send(&rig, rotate));
     ledger.is(revoke, "apiKeyNotFound", &ask().send(&rig, revoke));
     let successor = hour.text("/id");
-    let revoked = ask().id(successor).body(body_of(revoke, "empty")).send(&rig, revoke);
-    ledger.is(revoke, "empty", &revoked);
+    for name in ["empty", "withDescendants"] {
+        let revoked = ask().id(successor).body(body_of(revoke, name)).send(&rig, revoke);
+        ledger.is(revoke, name, &revoked);
+    }
+}
+
+/// Answers that hold a secret: kept for a short time, and not done without a place to keep them.
+fn kept_secrets(ledger: &mut Ledger) {
+    let (create, rotate) = (operation("createApiKey"), operation("rotateApiKey"));
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let keyed = |of: &Broker| Ask::of(&of.key).with("Idempotency-Key", "k");
+    let new = || keyed(&broker).body(body_of(create, "full"));
+    let id = new().send(&rig, create).text("/id").to_owned();
+    assert_eq!(keyed(&broker).id(&id).send(&rig, rotate).status, 200);
+    rig.advance(600_000);
+    ledger.is(create, "idempotencyAnswerGone", &new().send(&rig, create));
+    let again = keyed(&broker).id(&id).send(&rig, rotate);
+    ledger.is(rotate, "idempotencyAnswerGone", &again);
+
+    let api = ApiSettings { kept_secrets_max: 0, ..Setup::default().api };
+    let full = Rig::with(Setup { api, ..Setup::default() });
+    let broker = full.broker();
+    let new = keyed(&broker).body(body_of(create, "full")).send(&full, create);
+    ledger.is(create, "noRoomToKeep", &new);
+    let rotated = keyed(&broker).id(&id).send(&full, rotate);
+    ledger.is(rotate, "noRoomToKeep", &rotated);
+    let start = operation("startVerification");
+    ledger.is(start, "noRoomToKeep", &keyed(&broker).send(&full, start));
 }
 
 fn webhook_endpoints(ledger: &mut Ledger) {
