@@ -302,8 +302,9 @@ CREATE TABLE authorization_event (
 CREATE INDEX authorization_event_by_authorization ON authorization_event (authorization_id, sequence);
 
 -- A link by which a customer reaches the hand-off pages, where the LOA is signed and the verification
--- done. Opening one spends nothing. The link's address is told once and never stored; several links
--- to one LOA may live, since one may be in a mail already. It lives as long as what it leads to.
+-- done. Opening one spends nothing. The address is not stored: it is derived from the server's webhook
+-- key and the link's id, as an endpoint's secret is. An unsigned LOA has one live link; links of other
+-- keys, and those that earlier versions made, may live beside it.
 CREATE TABLE handoff_link (
   token_sha256      BLOB    PRIMARY KEY CHECK (length(token_sha256) = 32),
   link_id           TEXT    NOT NULL UNIQUE,  -- 'link_' + 32 hex, for people and logs

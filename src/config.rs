@@ -23,7 +23,7 @@ pub use variables::Variables;
 
 use setting::{
     BACKUP_DIRECTORY, BACKUP_EVERY, BACKUP_KEEP, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX,
-    DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, KEPT_SECRETS_MAX, LETTER, LISTEN, LOG,
+    DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, KEPT_SECRETS_MAX, LETTER, LINK_DAYS, LISTEN, LOG,
     METRICS_LISTEN, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER, RECONCILE_EVERY,
     REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
     SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET,
@@ -194,6 +194,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Where customers reach this server; `None`: there are no customers' pages.
     pub public_url: Option<String>,
+    /// Days that a new link of a customer can sign.
+    pub link_days: u32,
     /// The text file of the letter that customers sign; `None`: the standard one.
     pub letter: Option<PathBuf>,
     /// Where `serve` puts backups; `None`: it makes none.
@@ -347,6 +349,7 @@ impl Config {
                 address => address.parse().ok().map(Some),
             })?,
             public_url: found.parse(&PUBLIC_URL, |it| unless(it, "none", value::public_url))?,
+            link_days: found.parse(&LINK_DAYS, |it| value::within(it, 1..=3650))?,
             letter: found
                 .parse(&LETTER, |it| unless(it, "standard", |it| Some(PathBuf::from(it))))?,
             backup_directory: found

@@ -12,11 +12,12 @@ use crate::domain::authorization::{
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
-use crate::store::{AuthorizationFilter, Role};
+use crate::store::{AuthorizationFilter, LinkFilter, Role};
 use crate::usecase::Failure;
 use crate::usecase::authorizations::{
     By, list_authorizations, request_authorization_and, revoke_authorization_and,
 };
+use crate::usecase::handoff_links::{ListedLink, page_of_links};
 
 /// What a cursor begins with; the rest is the last row's number, and none of the caller's business.
 const CURSOR_PREFIX: &str = "loa_";
@@ -51,6 +52,39 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
         has_more: page.has_more,
         data: page.rows.iter().map(AuthorizationBody::of).collect(),
     }))
+}
+
+/// Our extension: the hand-off links to LOAs, without their addresses, which are for the customers.
+pub(super) fn links(call: &Call<'_>) -> Result<Response, ApiError> {
+    let owner = call.key_owner()?;
+    let [limit, cursor, granting] =
+        query::read(call.request, ["limit", "cursor", "grantingOrganizationId"])?;
+    let filter = LinkFilter {
+        party: owner,
+        granting: granting.map(OrganizationId::new),
+        before: cursor
+            .map(|it| {
+                is_link_id(&it)
+                    .then_some(it)
+                    .ok_or_else(|| ApiError::invalid("`cursor` must be a nextCursor of this list"))
+            })
+            .transpose()?,
+        limit: limit_of(limit.as_deref())?,
+    };
+    let page = page_of_links(call.appliance, &filter)?;
+    let last = page.rows.last().filter(|_| page.has_more);
+    Ok(json(&ListBody {
+        object: "list",
+        next_cursor: last.map(|it| it.link.id.clone()),
+        has_more: page.has_more,
+        data: page.rows.iter().map(LinkBody::of).collect(),
+    }))
+}
+
+/// Links are listed by their ids, which sort by creation; so an id is the place behind which a page begins.
+fn is_link_id(text: &str) -> bool {
+    let is_hex = |it: u8| it.is_ascii_digit() || matches!(it, b'a'..=b'f');
+    text.strip_prefix("link_").is_some_and(|it| it.len() == 32 && it.bytes().all(is_hex))
 }
 
 /// Our extension: a new PENDING LOA after the last one was revoked.
@@ -160,6 +194,37 @@ impl<'a> AuthorizationBody<'a> {
             revoked_reason: authorization.revoked_reason.as_deref(),
             created_at: authorization.created_at.to_string(),
             updated_at: authorization.updated_at.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LinkBody<'a> {
+    object: &'static str,
+    link_id: &'a str,
+    status: &'static str,
+    granting_organization_id: &'a str,
+    authorized_organization_id: &'a str,
+    authorization_status: &'static str,
+    created_at: String,
+    expires_at: String,
+    revoked_at: Option<String>,
+}
+
+impl<'a> LinkBody<'a> {
+    fn of(listed: &'a ListedLink) -> Self {
+        let ListedLink { link, authorization, status } = listed;
+        Self {
+            object: "handoff_link",
+            link_id: &link.id,
+            status: status.as_str(),
+            granting_organization_id: authorization.granting.as_str(),
+            authorized_organization_id: authorization.authorized.as_str(),
+            authorization_status: authorization.status.as_str(),
+            created_at: link.created_at.to_string(),
+            expires_at: link.expires_at.to_string(),
+            revoked_at: link.revoked_at.map(|it| it.to_string()),
         }
     }
 }

@@ -189,7 +189,7 @@ fn method_of(method: &str) -> &'static str {
 
 /// The route that a path belongs to, ids left out.
 pub(super) fn route_of(path: &str) -> &'static str {
-    const ROUTES: [&str; 15] = [
+    const ROUTES: [&str; 16] = [
         "/v1/organizations/verification",
         "/v1/organizations",
         "/v1/organizations/verification/import",
@@ -197,6 +197,7 @@ pub(super) fn route_of(path: &str) -> &'static str {
         "/v1/authorizations",
         "/v1/authorizations/revoke",
         "/v1/authorizations/explain",
+        "/v1/authorizations/links",
         "/v1/api-keys",
         "/webhooks/sumsub",
         "/healthz",

@@ -254,6 +254,8 @@ fn route(call: &Call<'_>) -> Result<Response, ApiError> {
         (_, ["v1", "authorizations"]) => Err(ApiError::MethodNotAllowed("GET, HEAD, POST")),
         ("POST", ["v1", "authorizations", "revoke"]) => authorizations::revoke(call),
         (_, ["v1", "authorizations", "revoke"]) => Err(ApiError::MethodNotAllowed("POST")),
+        ("GET", ["v1", "authorizations", "links"]) => authorizations::links(call),
+        (_, ["v1", "authorizations", "links"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
         ("GET", ["v1", "authorizations", "explain"]) => explain::show(call),
         (_, ["v1", "authorizations", "explain"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
 

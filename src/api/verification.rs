@@ -110,7 +110,9 @@ pub(super) fn start(call: &Call<'_>) -> Result<Response, ApiError> {
     Fields::none(call.request)?;
     let cause = Cause::Request(call.id.clone());
     call.holds_secret(call.appliance.sumsub.session_ttl_s())?;
-    let session = start_session(call.appliance, &caller.acting, cause, caller.admission)?;
+    let asked_from = call.client_address();
+    let session =
+        start_session(call.appliance, &caller.acting, (cause, caller.admission), asked_from)?;
     Ok(json(&SessionBody {
         object: "verification_session",
         url: &session.url,

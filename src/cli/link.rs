@@ -27,7 +27,7 @@ pub(super) struct LinkArguments {
 
 #[derive(Debug, Subcommand)]
 enum LinkCommand {
-    /// List links, newest first; their addresses are not kept
+    /// List links with what they are good for, newest first
     #[command(after_help = "\
 Example:
   countersign link list --org org_...")]
@@ -36,13 +36,14 @@ Example:
         #[arg(long)]
         org: Option<String>,
     },
-    /// Make a link and print its address, once, to stdout
+    /// Print the address of the customer's link to stdout, and create the link if there is none
     #[command(after_help = "\
 Example:
   countersign link new --granting org_... --authorized org_...
 
-The customer's LOA must be PENDING or ACTIVE, and public-url must be set. Older
-links go on working until they are revoked.")]
+The customer's LOA must be PENDING or ACTIVE, and public-url must be set. It prints
+the same address until the link is revoked or has ended: an unsigned letter's link
+ends after link-days.")]
     New {
         /// The customer
         #[arg(long)]
@@ -76,7 +77,7 @@ pub(super) fn run(operator: &Operator, arguments: LinkArguments) -> Result<Answe
             }
             let links = list_links(&appliance, org.as_ref())?;
             let list = List {
-                head: &["LINK", "STATE", "CREATED", "GRANTING", "AUTHORIZED", "LOA"],
+                head: &["LINK", "STATUS", "CREATED", "ENDS", "GRANTING", "AUTHORIZED", "LOA"],
                 rows: links.iter().map(row).collect(),
                 json: links.iter().map(of).collect(),
                 next: None,
@@ -92,14 +93,17 @@ pub(super) fn run(operator: &Operator, arguments: LinkArguments) -> Result<Answe
                 (OrganizationId::new(granting), OrganizationId::new(authorized));
             let (link, url) = issue_link(&appliance, &granting, &authorized, by)?;
             let answer = match format {
-                Format::Json => {
-                    Answer::json(&json!({"object": "handoff_link", "linkId": link.id, "url": url}))
-                }
+                Format::Json => Answer::json(&json!({
+                    "object": "handoff_link",
+                    "linkId": link.id,
+                    "url": url,
+                    "expiresAt": link.expires_at.to_string(),
+                })),
                 Format::Table => Answer::text(format!("{url}\n")),
             };
             Ok(answer.telling(format!(
-                "This is the address of {}. It is shown this once and not kept.",
-                link.id
+                "This is the address of {}. It can sign until {}; the same command shows it again.",
+                link.id, link.expires_at
             )))
         }
         LinkCommand::Revoke { link } => {
@@ -122,11 +126,13 @@ pub(super) fn run(operator: &Operator, arguments: LinkArguments) -> Result<Answe
 }
 
 fn row(listed: &ListedLink) -> Vec<String> {
-    let ListedLink { link, authorization } = listed;
+    let ListedLink { link, authorization, status } = listed;
+    let day = |at| instant(Some(at)).chars().take("2026-01-01".len()).collect();
     vec![
         link.id.clone(),
-        if link.revoked_at.is_some() { "revoked" } else { "live" }.to_owned(),
-        instant(Some(link.created_at)).chars().take("2026-01-01".len()).collect(),
+        status.as_str().to_owned(),
+        day(link.created_at),
+        day(link.expires_at),
         authorization.granting.to_string(),
         authorization.authorized.to_string(),
         authorization.status.as_str().to_owned(),
@@ -134,16 +140,18 @@ fn row(listed: &ListedLink) -> Vec<String> {
 }
 
 fn of(listed: &ListedLink) -> Value {
-    let ListedLink { link, authorization } = listed;
+    let ListedLink { link, authorization, status } = listed;
     json!({
         "object": "handoff_link",
         "linkId": link.id,
+        "status": status.as_str(),
         "grantingOrganizationId": authorization.granting.as_str(),
         "authorizedOrganizationId": authorization.authorized.as_str(),
         "authorizationStatus": authorization.status.as_str(),
         "createdAt": link.created_at.to_string(),
         "createdBy": link.created_by,
         "requestId": link.request_id,
+        "expiresAt": link.expires_at.to_string(),
         "revokedAt": link.revoked_at.map(|it| it.to_string()),
     })
 }

@@ -321,8 +321,8 @@ fn start(
 ) -> Result<Answer, CliError> {
     let appliance = appliance(&operator.config, Opening::MustExist, Asks::Sumsub)?;
     let cause = Cause::Operator { actor: operator.actor.clone(), reason };
-    let session =
-        start_session(&appliance, &Acting::for_itself(id), cause, Admission::of_operator())?;
+    let by = (cause, Admission::of_operator());
+    let session = start_session(&appliance, &Acting::for_itself(id), by, None)?;
     let token = session.access_token.expose();
     Ok(match format {
         Format::Json => Answer::json(&json!({

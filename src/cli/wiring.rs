@@ -162,7 +162,8 @@ fn handoff(config: &Config, public_url: &str, account: &Account) -> Result<Hando
         }
     };
     let websdk = WebSdk::of(&account.base_url);
-    Ok(Handoff { public_url: public_url.to_owned(), letter, websdk })
+    let link_days = config.link_days;
+    Ok(Handoff { public_url: public_url.to_owned(), letter, websdk, link_days })
 }
 
 /// A client without a register, to ask about the account itself.

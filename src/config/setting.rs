@@ -189,6 +189,9 @@ pub(super) static PUBLIC_URL: Setting = Setting::open(
     "Where customers reach this server; with it, they sign and verify on its pages",
 )
 .accepts("none, https://host[:port], or http:// for a loopback host; no path");
+pub(super) static LINK_DAYS: Setting =
+    Setting::open("link-days", Some("90"), "Days that a customer's link can sign the letter")
+        .accepts("1 to 3650");
 pub(super) static LETTER: Setting = Setting::open(
     "letter",
     Some("standard"),
@@ -215,7 +218,7 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 35] = [
+pub static SETTINGS: [&Setting; 36] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -246,6 +249,7 @@ pub static SETTINGS: [&Setting; 35] = [
     &TRUSTED_PROXIES,
     &METRICS_LISTEN,
     &PUBLIC_URL,
+    &LINK_DAYS,
     &LETTER,
     &BACKUP_DIRECTORY,
     &BACKUP_EVERY,

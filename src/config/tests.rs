@@ -122,6 +122,8 @@ fn a_wrong_value_is_refused_with_its_setting_its_source_and_what_is_accepted() {
         ("import-mode", "steal", "reuse"),
         ("valid-days-business", "-1", "0 (for ever)"),
         ("connections-max", "0", "1 to 65536"),
+        ("link-days", "0", "1 to 3650"),
+        ("link-days", "3651", "1 to 3650"),
         ("log", "loud", "error, warn"),
     ];
     for (name, value, accepted) in wrong {

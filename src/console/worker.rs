@@ -269,8 +269,8 @@ impl Lane {
                 Done::Created(create_organization(appliance, new, &self.actor, None)?.id)
             }
             Act::Start(id) => {
-                let session =
-                    start_session(appliance, &acting(&id), cause(), Admission::of_operator())?;
+                let by = (cause(), Admission::of_operator());
+                let session = start_session(appliance, &acting(&id), by, None)?;
                 Done::Session(id, session.url)
             }
             Act::Import(id, token) => {

@@ -5,6 +5,7 @@
 //!                      ▲                     │ ▲
 //!                      └────── Repeat ◀──────┘ └─ Hold      Rejected
 //!   ended from anywhere: Revoked (the link), Withdrawn (the LOA), Expired (the approval it led to)
+//!   Ended: the link's own time was over before it signed
 //! ```
 //! Derived from facts at an instant, and never stored; a browser's word counts for nothing.
 
@@ -32,6 +33,8 @@ pub enum Stage {
     Rejected,
     /// The link was revoked.
     Revoked,
+    /// The link's time was over before the letter was signed: it does not sign any more.
+    Ended,
     /// The LOA was revoked: there is nothing left to do by this link.
     Withdrawn,
     /// The approval that this link led to has expired: a new session needs a new link.
@@ -50,6 +53,7 @@ impl Stage {
             Self::Done => "done",
             Self::Rejected => "rejected",
             Self::Revoked => "revoked",
+            Self::Ended => "ended",
             Self::Withdrawn => "withdrawn",
             Self::Expired => "expired",
         }
@@ -63,8 +67,116 @@ impl Stage {
             | Self::Done
             | Self::Rejected
             | Self::Revoked
+            | Self::Ended
             | Self::Withdrawn
             | Self::Expired => false,
+        }
+    }
+
+    /// Whether the link leads nowhere any more, so that its customer needs another one.
+    pub fn is_end(self) -> bool {
+        match self {
+            Self::Revoked | Self::Ended | Self::Withdrawn | Self::Expired => true,
+            Self::Sign
+            | Self::Verify
+            | Self::Repeat
+            | Self::Review
+            | Self::Hold
+            | Self::Done
+            | Self::Rejected => false,
+        }
+    }
+}
+
+/// A link itself, whatever it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkStanding {
+    /// It leads on.
+    Good,
+    /// It was revoked.
+    Revoked,
+    /// Its time was over before the letter was signed.
+    Ended,
+}
+
+impl LinkStanding {
+    /// How a link stands at `now`. A link by which the letter was signed, or that had not ended when it
+    /// was signed another way, goes on leading to the verification and the receipt.
+    pub fn of(
+        revoked_at: Option<Timestamp>,
+        expires_at: Timestamp,
+        signed: Option<LetterSigned>,
+        now: Timestamp,
+    ) -> Self {
+        let ended_unsigned = match signed {
+            Some(it) => !it.by_this_link && expires_at <= it.at,
+            None => expires_at <= now,
+        };
+        match revoked_at {
+            Some(_) => Self::Revoked,
+            None if ended_unsigned => Self::Ended,
+            None => Self::Good,
+        }
+    }
+}
+
+/// When a letter was signed, as a link sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LetterSigned {
+    /// When.
+    pub at: Timestamp,
+    /// Whether this very link signed it.
+    pub by_this_link: bool,
+}
+
+/// What a link is good for, for those who hand it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkStatus {
+    /// It can sign.
+    Live,
+    /// The letter is signed, and the link leads to the verification.
+    Signed,
+    /// Its time was over before the letter was signed.
+    Ended,
+    /// It was revoked.
+    Revoked,
+    /// Its LOA was revoked.
+    Withdrawn,
+    /// The approval that it led to has expired.
+    Expired,
+}
+
+impl LinkStatus {
+    /// The status of a link at this stage.
+    pub fn of(stage: Stage, letter: AuthorizationStatus) -> Self {
+        match stage {
+            Stage::Ended => Self::Ended,
+            Stage::Revoked => Self::Revoked,
+            Stage::Withdrawn => Self::Withdrawn,
+            Stage::Expired => Self::Expired,
+            Stage::Sign
+            | Stage::Verify
+            | Stage::Repeat
+            | Stage::Review
+            | Stage::Hold
+            | Stage::Done
+            | Stage::Rejected => match letter {
+                AuthorizationStatus::Pending => Self::Live,
+                AuthorizationStatus::Active => Self::Signed,
+                AuthorizationStatus::Revoked => Self::Withdrawn,
+            },
+        }
+    }
+
+    /// The word by which programs know it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "LIVE",
+            Self::Signed => "SIGNED",
+            Self::Ended => "ENDED",
+            Self::Revoked => "REVOKED",
+            Self::Withdrawn => "WITHDRAWN",
+            Self::Expired => "EXPIRED",
         }
     }
 }
@@ -110,18 +222,15 @@ pub fn newest(verification: &Verification, facts: &[Fact]) -> Option<Event> {
         .map(|it| it.event)
 }
 
-/// The stage of a link whose `link_revoked_at`, LOA and progress are these.
-pub fn stage(
-    link_revoked_at: Option<Timestamp>,
-    letter: AuthorizationStatus,
-    progress: Progress,
-) -> Stage {
+/// The stage of a link that stands like this, and whose LOA and progress are these.
+pub fn stage(link: LinkStanding, letter: AuthorizationStatus, progress: Progress) -> Stage {
     let Progress { standing, newest, approved_at } = progress;
-    let letter_is_signed = match letter {
-        _ if link_revoked_at.is_some() => return Stage::Revoked,
-        AuthorizationStatus::Revoked => return Stage::Withdrawn,
-        AuthorizationStatus::Pending => false,
-        AuthorizationStatus::Active => true,
+    let letter_is_signed = match (link, letter) {
+        (LinkStanding::Revoked, _) => return Stage::Revoked,
+        (_, AuthorizationStatus::Revoked) => return Stage::Withdrawn,
+        (LinkStanding::Ended, _) => return Stage::Ended,
+        (LinkStanding::Good, AuthorizationStatus::Pending) => false,
+        (LinkStanding::Good, AuthorizationStatus::Active) => true,
     };
     match standing.status {
         Status::Rejected => Stage::Rejected,
@@ -163,23 +272,45 @@ mod tests {
             (Status::Rejected, Stage::Rejected, Stage::Rejected),
         ] {
             let it = progress(status);
-            assert_eq!(stage(None, Pending, it), unsigned, "{status:?}");
-            assert_eq!(stage(None, Active, it), signed, "{status:?}");
-            assert_eq!(stage(None, Revoked, it), Stage::Withdrawn);
-            assert_eq!(stage(Some(Timestamp::from_ms(1)), Active, it), Stage::Revoked);
+            assert_eq!(stage(LinkStanding::Good, Pending, it), unsigned, "{status:?}");
+            assert_eq!(stage(LinkStanding::Good, Active, it), signed, "{status:?}");
+            assert_eq!(stage(LinkStanding::Good, Revoked, it), Stage::Withdrawn);
+            for letter in [Pending, Active, Revoked] {
+                assert_eq!(stage(LinkStanding::Revoked, letter, it), Stage::Revoked);
+            }
+            assert_eq!(stage(LinkStanding::Ended, Pending, it), Stage::Ended);
+            assert_eq!(stage(LinkStanding::Ended, Revoked, it), Stage::Withdrawn);
         }
         let handed_in =
             Progress { newest: Some(Event::ProviderPending), ..progress(Status::Pending) };
-        assert_eq!(stage(None, Active, handed_in), Stage::Review);
+        assert_eq!(stage(LinkStanding::Good, Active, handed_in), Stage::Review);
+    }
+
+    #[test]
+    fn a_link_ends_unsigned_and_outlives_its_end_once_it_was_signed_in_time() {
+        let at = Timestamp::from_ms;
+        let signed = |ms, by_this_link| Some(LetterSigned { at: at(ms), by_this_link });
+        for (signed, now, standing) in [
+            (None, 99, LinkStanding::Good),
+            (None, 100, LinkStanding::Ended),
+            (signed(99, false), 500, LinkStanding::Good),
+            (signed(100, false), 500, LinkStanding::Ended),
+            // Links of before had no end.
+            (signed(300, true), 500, LinkStanding::Good),
+        ] {
+            let of = |revoked_at| LinkStanding::of(revoked_at, at(100), signed, at(now));
+            assert_eq!(of(None), standing, "{signed:?} {now}");
+            assert_eq!(of(Some(at(1))), LinkStanding::Revoked);
+        }
     }
 
     #[test]
     fn a_link_expires_with_the_approval_it_led_to_and_not_with_an_older_one() {
         let mut it = progress(Status::ResubmissionRequired);
         it.standing.lapsed = true;
-        assert_eq!(stage(None, AuthorizationStatus::Active, it), Stage::Repeat);
+        assert_eq!(stage(LinkStanding::Good, AuthorizationStatus::Active, it), Stage::Repeat);
         it.approved_at = Some(Timestamp::from_ms(1));
-        assert_eq!(stage(None, AuthorizationStatus::Active, it), Stage::Expired);
+        assert_eq!(stage(LinkStanding::Good, AuthorizationStatus::Active, it), Stage::Expired);
     }
     #[test]
     fn a_lapse_after_an_approval_of_the_link_ends_it_whatever_else_is_under_way() {
@@ -193,9 +324,17 @@ mod tests {
         ] {
             let mut it = progress(status);
             it.approved_at = Some(Timestamp::from_ms(1));
-            assert_ne!(stage(None, AuthorizationStatus::Active, it), Stage::Expired, "{status:?}");
+            assert_ne!(
+                stage(LinkStanding::Good, AuthorizationStatus::Active, it),
+                Stage::Expired,
+                "{status:?}"
+            );
             it.standing.lapsed = true;
-            assert_eq!(stage(None, AuthorizationStatus::Active, it), lapsed, "{status:?}");
+            assert_eq!(
+                stage(LinkStanding::Good, AuthorizationStatus::Active, it),
+                lapsed,
+                "{status:?}"
+            );
         }
     }
 
@@ -210,6 +349,7 @@ mod tests {
             (Stage::Done, "done", false),
             (Stage::Rejected, "rejected", false),
             (Stage::Revoked, "revoked", false),
+            (Stage::Ended, "ended", false),
             (Stage::Withdrawn, "withdrawn", false),
             (Stage::Expired, "expired", false),
         ] {

@@ -166,8 +166,8 @@ impl Visit<'_> {
             ("GET", []) => Ok(self.step(&token, &sitting)),
             ("GET", ["status"]) => verify::status(self, &token),
             ("GET", ["receipt"]) => Ok(receipt::show(self, &token, &sitting)),
-            ("GET", ["receipt.json"]) => Ok(receipt::for_programs(self, &sitting)),
-            ("GET", ["letter.txt"]) => Ok(receipt::letter(self, &sitting)),
+            ("GET", ["receipt.json"]) => Ok(receipt::for_programs(self, &token, &sitting)),
+            ("GET", ["letter.txt"]) => Ok(receipt::letter(self, &token, &sitting)),
             (_, [] | ["status" | "receipt" | "receipt.json" | "letter.txt"]) => {
                 Err(Refusal::NotAllowed("GET, HEAD"))
             }
@@ -193,9 +193,12 @@ impl Visit<'_> {
             Stage::Verify | Stage::Repeat | Stage::Review | Stage::Hold => {
                 verify::show(self, token, sitting)
             }
-            Stage::Done | Stage::Rejected | Stage::Revoked | Stage::Withdrawn | Stage::Expired => {
-                page::ending(self, token, sitting)
-            }
+            Stage::Done
+            | Stage::Rejected
+            | Stage::Revoked
+            | Stage::Ended
+            | Stage::Withdrawn
+            | Stage::Expired => page::ending(self, token, sitting),
         }
     }
 

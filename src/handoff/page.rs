@@ -138,6 +138,7 @@ pub(super) fn ending(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) ->
     let (status, ending) = match sitting.stage {
         Stage::Done => (200, &text.done),
         Stage::Rejected => (200, &text.rejected),
+        Stage::Ended => (410, &text.ended),
         Stage::Withdrawn => (410, &text.withdrawn),
         Stage::Expired => (410, &text.expired),
         _ => return plain(text, 410, &text.revoked),
@@ -157,6 +158,6 @@ pub(super) fn ending(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) ->
 
 /// Whether the letter was signed on this page, and the link may show it.
 pub(super) fn has_receipt(sitting: &Sitting) -> bool {
-    sitting.stage != Stage::Revoked
+    !matches!(sitting.stage, Stage::Revoked | Stage::Ended)
         && sitting.signature.as_ref().is_some_and(|it| it.evidence.is_some())
 }

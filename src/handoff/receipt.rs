@@ -1,10 +1,11 @@
 //! The receipt of a signature: for people on paper, for programs as JSON, and the signed letter alone
-//! as a file whose SHA-256 anybody can compute. Shown as long as the link is not revoked.
+//! as a file whose SHA-256 anybody can compute. Shown as long as the link is not revoked, and also after
+//! the LOA was.
 
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::page::{Page, Script, guards, has_receipt, plain};
+use super::page::{Page, Script, ending, guards, has_receipt, plain};
 use super::verify::json;
 use super::{Visit, path};
 use crate::domain::handoff::Stage;
@@ -84,7 +85,7 @@ impl<'a> Receipt<'a> {
 pub(super) fn show(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
     let text = visit.text;
     let words = &text.receipt;
-    let Some(receipt) = Receipt::of(sitting) else { return none(visit, sitting) };
+    let Some(receipt) = Receipt::of(sitting) else { return none(visit, token, sitting) };
     let main = html! {
         h1 { (words.title) }
         p { (words.lead) }
@@ -144,21 +145,21 @@ fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
 }
 
 /// For programs.
-pub(super) fn for_programs(visit: &Visit<'_>, sitting: &Sitting) -> Response {
-    Receipt::of(sitting).map_or_else(|| none(visit, sitting), |it| json(200, &it))
+pub(super) fn for_programs(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
+    Receipt::of(sitting).map_or_else(|| none(visit, token, sitting), |it| json(200, &it))
 }
 
 /// The signed text, byte for byte.
-pub(super) fn letter(visit: &Visit<'_>, sitting: &Sitting) -> Response {
-    let Some(receipt) = Receipt::of(sitting) else { return none(visit, sitting) };
+pub(super) fn letter(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
+    let Some(receipt) = Receipt::of(sitting) else { return none(visit, token, sitting) };
     let mut headers = vec![("Content-Type", "text/plain; charset=utf-8".to_owned())];
     headers.extend(guards());
     Response { status: 200, headers, body: receipt.text.as_bytes().to_vec() }
 }
 
-fn none(visit: &Visit<'_>, sitting: &Sitting) -> Response {
+fn none(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
     match sitting.stage {
-        Stage::Revoked => plain(visit.text, 410, &visit.text.revoked),
+        Stage::Revoked | Stage::Ended => ending(visit, token, sitting),
         _ => plain(visit.text, 404, &visit.text.receipt.none),
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn sign(
         let sitting = open_link(visit.appliance, token)?.ok_or(Refusal::Unknown)?;
         return Ok(match sitting.stage {
             Stage::Sign => form(visit, token, &sitting, &entered),
-            Stage::Revoked | Stage::Withdrawn => ending(visit, token, &sitting),
+            Stage::Revoked | Stage::Withdrawn | Stage::Ended => ending(visit, token, &sitting),
             _ if sitting.authorization.signed_at.is_some() => signed_before(visit, token, &sitting),
             _ => ending(visit, token, &sitting),
         });

@@ -24,6 +24,7 @@ pub(super) struct Text {
     pub(super) revoked: Ending,
     pub(super) withdrawn: Ending,
     pub(super) expired: Ending,
+    pub(super) ended: Ending,
     pub(super) signed_before: Ending,
     pub(super) unknown: Ending,
     pub(super) not_allowed: Ending,

@@ -101,7 +101,7 @@ pub(super) fn access_token(visit: &Visit<'_>, token: &LinkToken) -> Result<Respo
         )),
         Resumed::Closed(stage) => {
             let status = match stage {
-                Stage::Revoked | Stage::Withdrawn | Stage::Expired => 410,
+                it if it.is_end() => 410,
                 _ => 409,
             };
             let body = StageBody { object: "handoff_closed", stage: stage.as_str() };
@@ -122,7 +122,8 @@ pub(super) fn status(visit: &Visit<'_>, token: &LinkToken) -> Result<Response, R
     let at_most = Duration::from_secs(if place.is_some() { wait_s } else { 0 });
     let known = if place.is_some() { given("stage").unwrap_or_default() } else { String::new() };
     let sitting = await_stage(visit.appliance, token, &known, at_most)?.ok_or(Refusal::Unknown)?;
-    if sitting.stage == Stage::Revoked {
+    // Whoever still holds a link that has ended learns nothing more of the verification.
+    if sitting.stage.is_end() {
         return Ok(json(
             200,
             &StageBody { object: "handoff_status", stage: sitting.stage.as_str() },

@@ -13,6 +13,7 @@ mod signature;
 mod target;
 
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::unversioned::transport::DefaultConnector;
@@ -39,7 +40,7 @@ pub struct Outbox {
     /// Test or live: decides which receivers are allowed.
     pub environment: Environment,
     /// What secrets are derived from.
-    pub key: WebhookKey,
+    pub key: Arc<WebhookKey>,
     /// How attempts are spaced.
     pub schedule: Schedule,
     agent: ureq::Agent,
@@ -108,7 +109,7 @@ impl Outbox {
             .build();
         let resolver = CheckedResolver { environment };
         let agent = ureq::Agent::with_parts(configuration, DefaultConnector::default(), resolver);
-        Self { environment, key, schedule, agent }
+        Self { environment, key: Arc::new(key), schedule, agent }
     }
 
     /// Signs and sends, once. Waits at most [`ATTEMPT_TIMEOUT`].

@@ -7,6 +7,9 @@
 //! stands in a file of its own beside the register, 0600, and belongs into a backup with it. Were
 //! it lost, every secret would be another one; the register's check of each secret tells, nothing
 //! is then signed wrongly, and a rotation heals.
+//!
+//! The addresses of hand-off links are derived from the same key, under a label of their own: with
+//! another key, the links that exist go on working, and the next session creates a new one.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -139,6 +142,20 @@ impl WebhookKey {
     }
 }
 
+impl WebhookKey {
+    /// The random half of a hand-off link's address, so that the address can be shown again although
+    /// the register keeps only its hash.
+    pub fn link_secret(&self, link_id: &str) -> [u8; 32] {
+        let mut secret = [0; 32];
+        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) {
+            mac.update(b"countersign hand-off link v1\0");
+            mac.update(link_id.as_bytes());
+            secret = mac.finalize().into_bytes().into();
+        }
+        secret
+    }
+}
+
 impl fmt::Debug for WebhookKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WebhookKey(…)")
@@ -195,6 +212,19 @@ mod tests {
         assert_ne!(secret, key.secret("ep_1", &[2; 16]));
         assert_ne!(secret, WebhookKey::new([8; 32]).secret("ep_1", &[1; 16]));
         assert_ne!(secret.check(), key.secret("ep_1", &[2; 16]).check());
+    }
+
+    #[test]
+    fn a_link_is_of_its_id_and_its_server_and_of_no_endpoint() {
+        let key = WebhookKey::new([7; 32]);
+        let link = key.link_secret("link_1");
+
+        assert_eq!(link, key.link_secret("link_1"));
+        assert_ne!(link, key.link_secret("link_2"));
+        assert_ne!(link, WebhookKey::new([8; 32]).link_secret("link_1"));
+        for salt in [[0; 16], *b"link_1\0\0\0\0\0\0\0\0\0\0"] {
+            assert_ne!(link.as_slice(), key.secret("link_1", &salt).bytes());
+        }
     }
 
     #[test]

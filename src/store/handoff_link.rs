@@ -25,6 +25,19 @@ pub struct HandoffLink {
     pub expires_at: Timestamp,
 }
 
+/// Which links a page shows.
+#[derive(Clone, Debug)]
+pub struct LinkFilter {
+    /// The granter or the authorized of their LOA.
+    pub party: OrganizationId,
+    /// Only those to LOAs that this organization grants.
+    pub granting: Option<OrganizationId>,
+    /// Only those behind this link's id: ids sort by creation.
+    pub before: Option<String>,
+    /// At most this many.
+    pub limit: u32,
+}
+
 impl Reader<'_> {
     /// The link of a token.
     pub fn handoff_link(&self, token_sha256: &[u8; 32]) -> Result<Option<HandoffLink>, StoreError> {
@@ -61,6 +74,51 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
+    /// The links to an LOA that are not revoked, newest first.
+    pub fn unrevoked_links_to(
+        &self,
+        authorization_id: i64,
+    ) -> Result<Vec<HandoffLink>, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT link_id, authorization_id, created_at_ms, created_by, request_id,
+                        revoked_at_ms, expires_at_ms
+                 FROM handoff_link
+                 WHERE authorization_id = :authorization AND revoked_at_ms IS NULL
+                 ORDER BY created_at_ms DESC, link_id DESC",
+            )?
+            .query_map(named_params! {":authorization": authorization_id}, from_row)?
+            .map(|row| Ok(row?))
+            .collect()
+    }
+
+    /// One page of the links to LOAs that an organization is a party of, newest first.
+    pub fn handoff_link_page(&self, filter: &LinkFilter) -> Result<Vec<HandoffLink>, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT l.link_id, l.authorization_id, l.created_at_ms, l.created_by, l.request_id,
+                        l.revoked_at_ms, l.expires_at_ms
+                 FROM authorization AS a
+                 CROSS JOIN handoff_link AS l ON l.authorization_id = a.authorization_id
+                 WHERE (a.granting = :party OR a.authorized = :party)
+                   AND (:granting IS NULL OR a.granting = :granting)
+                   AND (:before IS NULL OR l.link_id < :before)
+                 ORDER BY l.link_id DESC
+                 LIMIT :limit",
+            )?
+            .query_map(
+                named_params! {
+                    ":party": filter.party.as_str(),
+                    ":granting": filter.granting.as_ref().map(OrganizationId::as_str),
+                    ":before": filter.before,
+                    ":limit": filter.limit,
+                },
+                from_row,
+            )?
+            .map(|row| Ok(row?))
+            .collect()
+    }
+
     /// Up to `limit` links to LOAs that an organization grants, newest first.
     pub fn handoff_links_of(
         &self,
@@ -107,6 +165,14 @@ impl Tx<'_> {
                 ":request": link.request_id,
                 ":expires_at": link.expires_at.as_ms(),
             })?;
+        Ok(())
+    }
+
+    /// Records the address that the newest session call for a link came from.
+    pub fn record_asked_from(&self, id: &str, address: Option<&str>) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("UPDATE handoff_link SET asked_from = :address WHERE link_id = :id")?
+            .execute(named_params! {":id": id, ":address": address})?;
         Ok(())
     }
 

@@ -61,7 +61,7 @@ pub use delivery::{Delivery, NewDelivery, Outcome};
 pub use delivery_row::DeliveryRow;
 pub use figures::Figures;
 pub use gate_refusal::GateRefusal;
-pub use handoff_link::HandoffLink;
+pub use handoff_link::{HandoffLink, LinkFilter};
 pub use idempotency::KeptAnswer;
 pub use ignored_approval::IgnoredApproval;
 pub use import_attempt::ImportAttempt;

@@ -72,7 +72,8 @@ const KINDS: [(&str, &str); 8] = [
     (
         "hand-off links made or revoked",
         "SELECT link_id AS what, coalesce(revoked_at_ms, created_at_ms) AS at
-         FROM (SELECT * FROM main.handoff_link EXCEPT SELECT * FROM held.handoff_link)",
+         FROM (SELECT link_id, created_at_ms, revoked_at_ms FROM main.handoff_link
+               EXCEPT SELECT link_id, created_at_ms, revoked_at_ms FROM held.handoff_link)",
     ),
     (
         "webhook endpoints made or changed",

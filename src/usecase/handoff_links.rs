@@ -1,19 +1,23 @@
 //! Hand-off links: the address by which a customer signs the letter and is verified in one sitting.
-//! Made with a session, listed, revoked, made again. A link's token is told once; the register keeps
-//! its SHA-256.
+//! An unsigned letter has one live link: every session answers with it, until it is revoked or ends.
+//! A link's token is derived from the server's key file and the link's id; the register keeps its
+//! SHA-256, by which a token of another key file is noticed.
 
 use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::authorization::{Authorization, AuthorizationStatus};
+use crate::domain::authorization::Authorization;
+use crate::domain::handoff::LinkStatus;
 use crate::domain::letter::LetterTemplate;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{HandoffLink, Tx};
-use crate::usecase::authorizations::By;
+use crate::outbox::WebhookKey;
+use crate::store::{HandoffLink, LinkFilter, Reader, Tx};
+use crate::usecase::authorizations::{By, Page, page};
 use crate::usecase::create_organization::new_id;
+use crate::usecase::open_link::Course;
 use crate::usecase::{Appliance, Failure};
 
 /// The path under which every link stands.
@@ -22,6 +26,7 @@ pub const LINK_PATH: &str = "/h/";
 const TOKEN_CHARACTERS: usize = 32;
 /// 32 letters of which no two are mistaken for each other when read aloud or typed.
 const TOKEN_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const DAY_MS: i64 = 86_400_000;
 /// Sumsub's API, whose browser SDK has addresses of its own.
 const SUMSUB_URL: &str = "https://api.sumsub.com";
 /// Sumsub's script, under the host that it stands on.
@@ -36,6 +41,8 @@ pub struct Handoff {
     pub letter: LetterTemplate,
     /// Where a browser finds Sumsub.
     pub websdk: WebSdk,
+    /// How many days a new link can sign.
+    pub link_days: u32,
 }
 
 /// Where a browser finds Sumsub's `WebSDK`.
@@ -74,12 +81,11 @@ impl WebSdk {
 pub struct LinkToken(String);
 
 impl LinkToken {
-    /// A new one, from the system's randomness.
-    pub fn random() -> Result<Self, Failure> {
-        let mut bytes = [0_u8; TOKEN_CHARACTERS];
-        getrandom::fill(&mut bytes).map_err(|_os| Failure::NoRandomness)?;
+    /// The token of the link with this id on a server with this key.
+    fn of(key: &WebhookKey, link_id: &str) -> Self {
+        let bytes: [u8; TOKEN_CHARACTERS] = key.link_secret(link_id);
         let letter = |byte: &u8| TOKEN_LETTERS.get(usize::from(*byte & 31)).copied();
-        Ok(Self(bytes.iter().filter_map(letter).map(char::from).collect()))
+        Self(bytes.iter().filter_map(letter).map(char::from).collect())
     }
 
     /// Reads the text that stands in a path; `None`: no link ever had it.
@@ -113,25 +119,54 @@ impl Handoff {
     }
 }
 
-/// Adds a link to an LOA, in the caller's transaction.
-pub(super) fn insert_link(
-    tx: &Tx<'_>,
-    to: &Authorization,
-    token: &LinkToken,
-    by: By,
-    now: Timestamp,
-) -> Result<HandoffLink, Failure> {
-    let link = HandoffLink {
-        id: new_id("link_", now),
-        authorization_id: to.id,
-        created_at: now,
-        created_by: by.actor,
-        request_id: by.request_id,
-        revoked_at: None,
-        expires_at: now.plus_ms(90 * 86_400_000),
-    };
-    tx.insert_handoff_link(&link, &token.sha256())?;
-    Ok(link)
+/// What it takes to make links: the settings, and the key that tokens are derived from.
+#[derive(Clone)]
+pub(super) struct LinkMaker {
+    pub(super) handoff: Arc<Handoff>,
+    pub(super) key: Arc<WebhookKey>,
+}
+
+impl LinkMaker {
+    /// That of an appliance; `None`: it has no customers' pages.
+    pub(super) fn of(appliance: &Appliance) -> Option<Self> {
+        let handoff = Arc::clone(appliance.handoff.as_ref()?);
+        Some(Self { handoff, key: Arc::clone(&appliance.outbox.key) })
+    }
+
+    /// The link of a live LOA with its address: the one that leads on and whose address can still be
+    /// derived, or else a new one. Decided in the caller's transaction, so that of two sessions at
+    /// once both answer with the same link.
+    pub(super) fn link_to(
+        &self,
+        tx: &Tx<'_>,
+        to: &Authorization,
+        by: By,
+        now: Timestamp,
+    ) -> Result<(HandoffLink, String), Failure> {
+        let (signature, course) = (tx.signature(to.id)?, Course::of(**tx, &to.granting)?);
+        for link in tx.unrevoked_links_to(to.id)? {
+            let token = LinkToken::of(&self.key, &link.id);
+            // Another hash is of another key file, or of a random token as links once had.
+            let is_derived = tx.handoff_link(&token.sha256())?.is_some_and(|it| it.id == link.id);
+            let (stage, _) = course.stage(&link, to, signature.as_ref(), now);
+            if is_derived && !stage.is_end() {
+                return Ok((link, self.handoff.url(&token)));
+            }
+        }
+        let id = new_id("link_", now);
+        let token = LinkToken::of(&self.key, &id);
+        let link = HandoffLink {
+            id,
+            authorization_id: to.id,
+            created_at: now,
+            created_by: by.actor,
+            request_id: by.request_id,
+            revoked_at: None,
+            expires_at: now.plus_ms(i64::from(self.handoff.link_days).saturating_mul(DAY_MS)),
+        };
+        tx.insert_handoff_link(&link, &token.sha256())?;
+        Ok((link, self.handoff.url(&token)))
+    }
 }
 
 /// A link with the LOA that it leads to.
@@ -141,6 +176,8 @@ pub struct ListedLink {
     pub link: HandoffLink,
     /// Its LOA.
     pub authorization: Authorization,
+    /// What it is good for now.
+    pub status: LinkStatus,
 }
 
 /// Every link, or those to which an organization is a party, newest first.
@@ -148,42 +185,71 @@ pub fn list_links(
     appliance: &Appliance,
     party: Option<&OrganizationId>,
 ) -> Result<Vec<ListedLink>, Failure> {
-    appliance.store.snapshot(|register| {
-        let links = register.handoff_links(party)?;
-        links
-            .into_iter()
-            .map(|link| {
-                let authorization = register.authorization(link.authorization_id)?;
-                Ok(ListedLink { link, authorization })
-            })
-            .collect()
-    })
+    let now = (appliance.clock)();
+    appliance.store.snapshot(|register| listed(*register, register.handoff_links(party)?, now))
 }
 
-/// Makes a link again, or one more: the customer's letter is unsigned, or signed and its
-/// verification not done. Answers the link and its address, which is told only here.
+/// A page of the links to which an organization is a party, newest first.
+pub fn page_of_links(
+    appliance: &Appliance,
+    filter: &LinkFilter,
+) -> Result<Page<ListedLink>, Failure> {
+    let now = (appliance.clock)();
+    let one_more = LinkFilter { limit: filter.limit.saturating_add(1), ..filter.clone() };
+    let rows = appliance
+        .store
+        .snapshot(|register| listed(*register, register.handoff_link_page(&one_more)?, now))?;
+    Ok(page(rows, filter.limit))
+}
+
+/// Links with their LOAs.
+pub(super) fn listed(
+    register: Reader<'_>,
+    links: Vec<HandoffLink>,
+    now: Timestamp,
+) -> Result<Vec<ListedLink>, Failure> {
+    // Links of one customer often stand together, and its history may be long.
+    let mut last: Option<(OrganizationId, Course)> = None;
+    let mut listed = Vec::new();
+    for link in links {
+        let authorization = register.authorization(link.authorization_id)?;
+        let (_, course) = match last.take() {
+            Some((of, course)) if of == authorization.granting => last.insert((of, course)),
+            _ => {
+                let of = authorization.granting.clone();
+                let course = Course::of(register, &of)?;
+                last.insert((of, course))
+            }
+        };
+        let signature = register.signature(authorization.id)?;
+        let (stage, _) = course.stage(&link, &authorization, signature.as_ref(), now);
+        let status = LinkStatus::of(stage, authorization.status);
+        listed.push(ListedLink { link, authorization, status });
+    }
+    Ok(listed)
+}
+
+/// Shows the address of an LOA's link again, or creates a link if none leads on: the customer's letter
+/// is unsigned, or signed and its verification not done.
 pub fn issue_link(
     appliance: &Appliance,
     granting: &OrganizationId,
     authorized: &OrganizationId,
     by: By,
 ) -> Result<(HandoffLink, String), Failure> {
-    let handoff = appliance.handoff.clone().ok_or_else(|| {
+    let maker = LinkMaker::of(appliance).ok_or_else(|| {
         Failure::Invalid(
             "there are no links while no public address is configured: set it with --public-url"
                 .to_owned(),
         )
     })?;
-    let token = LinkToken::random()?;
-    let url = handoff.url(&token);
     let (granting, authorized) = (granting.clone(), authorized.clone());
-    let clock = Arc::clone(&appliance.clock);
+    let timekeeper = Arc::clone(&appliance.timekeeper);
     appliance.store.write(move |tx| {
         tx.organization(&granting)?.ok_or(Failure::OrganizationNotFound)?;
         let live =
             tx.live_authorization(&granting, &authorized)?.ok_or(Failure::AuthorizationNotFound)?;
-        debug_assert!(live.status != AuthorizationStatus::Revoked, "a revoked LOA is not live");
-        Ok((insert_link(tx, &live, &token, by, clock())?, url))
+        maker.link_to(tx, &live, by, timekeeper.moment().known_at)
     })
 }
 
@@ -198,16 +264,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_long_random_and_reads_back() {
-        let (one, other) = (LinkToken::random().unwrap(), LinkToken::random().unwrap());
+    fn a_token_is_long_derived_and_reads_back() {
+        let key = WebhookKey::new([7; 32]);
+        let (one, other) = (LinkToken::of(&key, "link_1"), LinkToken::of(&key, "link_2"));
 
         assert_eq!(one.expose().len() * 5, 160);
         assert_ne!(one, other);
+        assert_eq!(one, LinkToken::of(&key, "link_1"));
+        assert_ne!(one, LinkToken::of(&WebhookKey::new([8; 32]), "link_1"));
         assert_eq!(LinkToken::parse(one.expose()), Some(one.clone()));
         assert_eq!(format!("{one:?}"), "LinkToken(…)");
-        for refused in
-            ["", "assets", "0123456789abcdefghjkmnpqrstvwxy", &format!("{}0", one.expose())]
-        {
+        for refused in [
+            "",
+            "assets",
+            "0123456789abcdefghjkmnpqrstvwxy",
+            "0123456789abcdefghjkmnpqrstvwxyu",
+            &format!("{}0", one.expose()),
+        ] {
             assert_eq!(LinkToken::parse(refused), None);
         }
     }

@@ -8,12 +8,13 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::Named;
 use crate::domain::verification::Status;
 use crate::store::{
-    ActivityRow, AuthorizationRow, Delivery, DeliveryRow, Direction, HandoffLink, IgnoredApproval,
+    ActivityRow, AuthorizationRow, Delivery, DeliveryRow, Direction, IgnoredApproval,
     OrganizationOrder, OrganizationRow, OutgoingRow, Reader, RecordedFact, RowKey,
 };
 use crate::sumsub::SumsubError;
 use crate::sumsub::wire::Webhook;
 use crate::usecase::explain::{Explanation, explain};
+use crate::usecase::handoff_links::{ListedLink, listed};
 use crate::usecase::history::changes;
 use crate::usecase::receive_webhook::rehearse_replay;
 use crate::usecase::reconcile::{FindingKind, Mode, Report, Scope, reconcile};
@@ -173,7 +174,7 @@ pub struct OrganizationDetail {
     /// Sumsub's deliveries about it, newest first.
     pub deliveries: Vec<DeliveryRow>,
     /// The links by which it can sign and verify, newest first.
-    pub links: Vec<HandoffLink>,
+    pub links: Vec<ListedLink>,
     /// What was or will be sent to brokers about it, newest first.
     pub outgoing: Vec<OutgoingRow>,
     /// The gate towards each broker that has, or could have, an LOA of it.
@@ -210,7 +211,7 @@ pub fn organization(
             authorization_activity: register.authorization_activity(id, DETAIL_ROWS_MAX)?,
             authorizations: register.authorization_rows_of(id, DETAIL_ROWS_MAX)?,
             deliveries: register.delivery_rows_of(id, DETAIL_ROWS_MAX)?,
-            links: register.handoff_links_of(id, DETAIL_ROWS_MAX)?,
+            links: listed(*register, register.handoff_links_of(id, DETAIL_ROWS_MAX)?, now)?,
             outgoing: register.outgoing_rows_about(id, DETAIL_ROWS_MAX)?,
             explanations: Vec::new(),
             organization,

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::domain::authorization::Authorization;
-use crate::domain::handoff::{Progress, Stage, stage};
+use crate::domain::fold::{Fact, Verification};
+use crate::domain::handoff::{LetterSigned, LinkStanding, Progress, Stage, stage};
 use crate::domain::letter::Day;
-use crate::domain::organization::Organization;
+use crate::domain::organization::{Organization, OrganizationId};
 use crate::domain::timestamp::Timestamp;
 use crate::store::{HandoffLink, Reader, RecordedSignature, Woken};
 use crate::usecase::handoff_links::{Handoff, LinkToken};
@@ -74,17 +75,50 @@ pub(super) fn sitting(
     let organization = |id| register.organization(id)?.ok_or(Failure::OrganizationNotFound);
     let customer = organization(&authorization.granting)?;
     let broker = organization(&authorization.authorized)?;
-    let verification = register.verification(&customer.id)?.ok_or(Failure::OrganizationNotFound)?;
-    let facts = register.bare_facts(&customer.id)?;
-    let progress = Progress::of(&verification, &facts, link.created_at, now);
+    let signature = register.signature(authorization.id)?;
+    let course = Course::of(register, &customer.id)?;
+    let (stage, progress) = course.stage(&link, &authorization, signature.as_ref(), now);
     Ok(Some(Sitting {
-        stage: stage(link.revoked_at, authorization.status, progress),
+        stage,
         letter: Letter::of(handoff, &customer, &broker, Day::of(now)),
-        signature: register.signature(authorization.id)?,
+        signature,
         progress,
         link,
         customer,
         broker,
         authorization,
     }))
+}
+
+/// The verification that an LOA's links lead to.
+pub(super) struct Course {
+    verification: Verification,
+    facts: Vec<Fact>,
+}
+
+impl Course {
+    /// Reads the customer's.
+    pub(super) fn of(register: Reader<'_>, customer: &OrganizationId) -> Result<Self, Failure> {
+        let verification = register.verification(customer)?.ok_or(Failure::OrganizationNotFound)?;
+        Ok(Self { verification, facts: register.bare_facts(customer)? })
+    }
+
+    /// Where a link leads at `now`.
+    pub(super) fn stage(
+        &self,
+        link: &HandoffLink,
+        authorization: &Authorization,
+        signature: Option<&RecordedSignature>,
+        now: Timestamp,
+    ) -> (Stage, Progress) {
+        let signed = authorization.signed_at.map(|at| LetterSigned {
+            at,
+            by_this_link: signature
+                .and_then(|it| it.evidence.as_ref())
+                .is_some_and(|it| it.link_id == link.id),
+        });
+        let standing = LinkStanding::of(link.revoked_at, link.expires_at, signed, now);
+        let progress = Progress::of(&self.verification, &self.facts, link.created_at, now);
+        (stage(standing, authorization.status, progress), progress)
+    }
 }

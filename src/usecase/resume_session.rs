@@ -45,12 +45,14 @@ pub fn resume_session(
     let by_link = (Cause::Request(request_id.to_owned()), Admission::of_operator());
     match begin(appliance, &acting, by_link, Door::Open(token.sha256())) {
         Ok(begun) => Ok(Resumed::Token(begun.access_token)),
-        // Link or letter were revoked while Sumsub was asked.
-        Err(failure @ Failure::AuthorizationRequired(_)) => match open_link(appliance, token)? {
-            Some(it) if it.stage.opens_verification() => Err(failure),
-            Some(it) => Ok(Resumed::Closed(it.stage)),
-            None => Ok(Resumed::Unknown),
-        },
+        // Link or letter have ended, or the verification has, while Sumsub was asked.
+        Err(failure @ (Failure::AuthorizationRequired(_) | Failure::VerificationRejected)) => {
+            match open_link(appliance, token)? {
+                Some(it) if it.stage.opens_verification() => Err(failure),
+                Some(it) => Ok(Resumed::Closed(it.stage)),
+                None => Ok(Resumed::Unknown),
+            }
+        }
         Err(failure) => Err(failure),
     }
 }

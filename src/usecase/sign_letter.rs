@@ -107,7 +107,7 @@ pub fn sign_letter(
         let Some(before) = sitting(**tx, &handoff, &token, now)? else {
             return Ok(Signed::Unknown);
         };
-        if before.stage == Stage::Revoked || before.stage == Stage::Withdrawn {
+        if matches!(before.stage, Stage::Revoked | Stage::Withdrawn | Stage::Ended) {
             return Ok(Signed::Closed(Box::new(before)));
         }
         if before.authorization.signed_at.is_some() {

@@ -3,7 +3,7 @@
 //! Asks the table, then Sumsub (no transaction is open meanwhile), then the table and the gate again in
 //! the commit that records the fact: what changed in between decides.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use crate::domain::authorization::{Acting, AuthorizationStatus, Refusal};
 use crate::domain::fold::{Verification, placed};
@@ -16,7 +16,8 @@ use crate::store::{Cause, DatedBy, NewFact, Question, Reader, Tx};
 use crate::sumsub::{AccessToken, Applicant};
 use crate::usecase::authenticate::Admission;
 use crate::usecase::authorizations::By;
-use crate::usecase::handoff_links::{Handoff, LinkToken, insert_link};
+use crate::usecase::handoff_links::LinkMaker;
+use crate::usecase::open_link::Course;
 use crate::usecase::receive_webhook::{Applying, adopt};
 use crate::usecase::reconcile::{Asked, FindingKind, apply};
 use crate::usecase::{Appliance, Failure};
@@ -35,19 +36,18 @@ pub struct Session {
 
 /// Starts or resumes the verification of `acting`'s subject. A broker whose customer has not signed
 /// yet is handed our own page, where both happen in one sitting, if this server has one.
+/// `asked_from` is the caller's address, if there is one: it is recorded with that page's link.
 pub fn start_session(
     appliance: &Appliance,
     acting: &Acting,
-    cause: Cause,
-    admission: Admission,
+    by: (Cause, Admission),
+    asked_from: Option<IpAddr>,
 ) -> Result<Session, Failure> {
-    let door = match &appliance.handoff {
-        Some(handoff) if is_unsigned(appliance, acting)? => {
-            Door::Handoff(Arc::clone(handoff), LinkToken::random()?)
-        }
+    let door = match LinkMaker::of(appliance) {
+        Some(maker) if is_unsigned(appliance, acting)? => Door::Handoff { maker, asked_from },
         Some(_) | None => Door::Sumsub,
     };
-    let Begun { access_token, url } = begin(appliance, acting, (cause, admission), door)?;
+    let Begun { access_token, url } = begin(appliance, acting, by, door)?;
     Ok(Session { url, access_token })
 }
 
@@ -60,8 +60,8 @@ fn is_unsigned(appliance: &Appliance, acting: &Acting) -> Result<bool, Failure> 
 
 /// Which page a session leads to.
 pub(super) enum Door {
-    /// Ours, by a new link with this token.
-    Handoff(Arc<Handoff>, LinkToken),
+    /// Ours, by the LOA's link.
+    Handoff { maker: LinkMaker, asked_from: Option<IpAddr> },
     /// Sumsub's hosted one.
     Sumsub,
     /// None: the customer is on our page already, by the link whose token has this hash.
@@ -71,7 +71,7 @@ pub(super) enum Door {
 /// A session that has begun.
 pub(super) struct Begun {
     pub(super) access_token: AccessToken,
-    /// Empty without a door.
+    /// Empty without a door, and until the commit has found the LOA's link.
     pub(super) url: String,
 }
 
@@ -88,7 +88,7 @@ pub(super) fn begin(
         appliance.store.snapshot(|register| look(*register, &subject, asked_first.at))?;
     let seen = known.current.clone();
 
-    let (applicant, begun) = ask_sumsub(appliance, &subject, kind, &known, &door)?;
+    let (applicant, mut begun) = ask_sumsub(appliance, &subject, kind, &known, &door)?;
 
     let applying = Applying::by(appliance);
     appliance.store.write(move |tx| {
@@ -110,17 +110,20 @@ pub(super) fn begin(
         }
         match (&door, live) {
             // Signed meanwhile: the link leads on to the verification.
-            (Door::Handoff(_, token), Some(live)) => {
+            (Door::Handoff { maker, asked_from }, Some(live)) => {
                 let by = By { actor: broker.as_str().to_owned(), request_id: request_of(&cause) };
-                insert_link(tx, &live, token, by, now)?;
+                let (link, url) = maker.link_to(tx, &live, by, moment.known_at)?;
+                let asked_from = asked_from.map(|it| it.to_canonical().to_string());
+                tx.record_asked_from(&link.id, asked_from.as_deref())?;
+                begun.url = url;
             }
+            // The LOA that is live now may be another one than the link's.
             (Door::Open(link), _) => {
-                let link = tx.handoff_link(link)?;
-                if link.is_none_or(|it| it.revoked_at.is_some()) {
+                if !opens_verification(tx, link, now)? {
                     return Err(refused());
                 }
             }
-            (Door::Handoff(..), None) | (Door::Sumsub, _) => {}
+            (Door::Handoff { .. }, None) | (Door::Sumsub, _) => {}
         }
         if is_repeated(tx, &subject, &state, &applicant, now)? {
             return Ok(begun);
@@ -167,6 +170,16 @@ fn look(
         current: verification.applicant_id,
     };
     Ok((organization.kind, known))
+}
+
+/// Whether the link whose token has this hash still leads to the verification.
+fn opens_verification(tx: &Tx<'_>, link: &[u8; 32], now: Timestamp) -> Result<bool, Failure> {
+    let Some(link) = tx.handoff_link(link)? else { return Ok(false) };
+    let authorization = tx.authorization(link.authorization_id)?;
+    let signature = tx.signature(authorization.id)?;
+    let course = Course::of(**tx, &authorization.granting)?;
+    let (stage, _) = course.stage(&link, &authorization, signature.as_ref(), now);
+    Ok(stage.opens_verification())
 }
 
 /// Whether a session would add a fact that says what the last one said: a page that asks for a token
@@ -286,9 +299,9 @@ fn ask_sumsub(
     }
     let access_token = sumsub.access_token(&applicant.external_user_id, kind)?;
     let url = match door {
-        Door::Handoff(handoff, token) => handoff.url(token),
         Door::Sumsub => sumsub.websdk_link(&applicant.external_user_id, kind)?,
-        Door::Open(_) => String::new(),
+        // Which link it is, the commit decides.
+        Door::Handoff { .. } | Door::Open(_) => String::new(),
     };
     Ok((applicant, Begun { access_token, url }))
 }

@@ -708,24 +708,27 @@ fn an_operator_makes_lists_and_revokes_a_customers_link() {
     assert!(new(&[]).refused(2).contains("--public-url"));
     assert!(new(&["--public-url", "http://kyc.example"]).refused(2).contains("https://"));
     let made = new(&["--public-url", "https://kyc.example/"]);
-    assert!(made.err.contains("shown this once"), "{}", made.err);
+    assert!(made.err.contains("It can sign until 20"), "{}", made.err);
     let url = made.ok();
     assert!(url.starts_with("https://kyc.example/h/") && url.trim().len() == 54, "{url}");
 
+    assert_eq!(new(&["--public-url", "https://kyc.example"]).ok(), url, "the same address again");
+
     let links = shell.json(&["link", "list", "--org", &customer]);
+    assert_eq!(links["data"].as_array().unwrap().len(), 1);
     let link = &links["data"][0];
     assert_eq!(
-        (&link["createdBy"], &link["authorizationStatus"]),
-        (&operator().into(), &"PENDING".into())
+        (&link["createdBy"], &link["authorizationStatus"], &link["status"]),
+        (&operator().into(), &"PENDING".into(), &"LIVE".into())
     );
     let token = url.trim().rsplit('/').next().unwrap();
     assert!(!links.to_string().contains(token), "an address is not kept");
     let id = link["linkId"].as_str().unwrap();
     assert!(shell.run(&["link", "revoke", id]).ok().contains("is revoked"));
     assert!(!shell.run(&["link", "revoke", token]).refused(3).contains(token));
-    assert!(shell.run(&["link", "list"]).ok().contains("revoked"));
+    assert!(shell.run(&["link", "list"]).ok().contains("REVOKED"));
     let shouted = new(&["--public-url", "https://KYC.Example:443"]).ok();
-    assert!(shouted.starts_with("https://kyc.example/h/"), "{shouted}");
+    assert!(shouted.starts_with("https://kyc.example/h/") && shouted != url, "{shouted}");
 }
 
 #[test]

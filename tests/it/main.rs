@@ -29,6 +29,7 @@ mod idempotency;
 mod imports;
 mod keys;
 mod layers;
+mod links;
 mod metrics;
 mod migrations;
 mod openapi;

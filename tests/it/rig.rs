@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) api: ApiSettings,
     /// The letter to sign; `None`: there are no customers' pages.
     pub(crate) letter: Option<LetterTemplate>,
+    /// How many days a link can sign.
+    pub(crate) link_days: u32,
     pub(crate) page_limits: PageLimits,
     /// Whose verdict counts.
     pub(crate) acceptance: Acceptance,
@@ -108,6 +110,7 @@ impl Default for Setup {
                 ..ApiSettings::default()
             },
             letter: None,
+            link_days: 90,
             page_limits: PageLimits {
                 visits_per_minute: 0,
                 link_per_minute: 0,
@@ -216,9 +219,10 @@ impl Rig {
             },
             permits: Permits::new(setup.permits),
             refused_digests: AtomicU64::new(0),
-            handoff: setup
-                .letter
-                .map(|letter| Arc::new(Handoff { public_url: url.clone(), letter, websdk })),
+            handoff: setup.letter.map(|letter| {
+                let (public_url, link_days) = (url.clone(), setup.link_days);
+                Arc::new(Handoff { public_url, letter, websdk, link_days })
+            }),
         });
         let server = serve(listener, &appliance, &machine, (setup.api, setup.page_limits));
         let agent = ureq::Agent::config_builder()

@@ -459,6 +459,45 @@ fn a_letter_that_is_revoked_while_sumsub_is_asked_gives_no_token_and_moves_nothi
     assert_eq!(status().text("/status"), "NOT_STARTED");
 }
 
+/// The link is the old letter's, whatever a new one says.
+#[test]
+fn a_letter_that_is_revoked_and_issued_anew_while_sumsub_is_asked_gives_no_token() {
+    let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();
+    let world = World::with(kind(), Setup { letter: Some(letter), ..Setup::default() });
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    let session = world.rig.start_session(&broker.key, Some(&customer));
+    let page = session.text("/url").strip_prefix(&world.rig.url).unwrap().to_owned();
+    world.rig.sign(&customer, &broker.id);
+    let press = || world.rig.call("POST", &format!("{page}/access-token"), &[], b"");
+
+    let pressed = meanwhile(&world, "/resources/accessTokens", press, || {
+        revoke(&world, &broker, &customer);
+        let body = json!({"grantingOrganizationId": customer, "type": "LOA"});
+        let issued = world.rig.post("/v1/authorizations", &broker.key, None, &body);
+        assert_eq!(issued.status, 200, "{issued:?}");
+    });
+
+    assert_eq!((pressed.status, pressed.text("/stage")), (410, "withdrawn"));
+}
+
+#[test]
+fn a_verification_that_is_rejected_while_sumsub_is_asked_gives_no_token() {
+    let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();
+    let world = World::with(kind(), Setup { letter: Some(letter), ..Setup::default() });
+    let (broker, customer) = customer(&world, "INDIVIDUAL");
+    let session = world.rig.start_session(&broker.key, Some(&customer));
+    let page = session.text("/url").strip_prefix(&world.rig.url).unwrap().to_owned();
+    world.rig.sign(&customer, &broker.id);
+    let press = || world.rig.call("POST", &format!("{page}/access-token"), &[], b"");
+
+    let pressed = meanwhile(&world, "/resources/accessTokens", press, || {
+        world.rig.decide(&customer, Decision::Hold).unwrap();
+        world.rig.decide(&customer, Decision::Reject).unwrap();
+    });
+
+    assert_eq!((pressed.status, pressed.text("/stage")), (409, "rejected"));
+}
+
 #[test]
 fn a_link_that_is_revoked_while_sumsub_is_asked_gives_no_token() {
     let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();

@@ -122,6 +122,21 @@ impl World {
         Self { rig, simulator, ports: Some(ports), sumsub_url, front }
     }
 
+    /// Starts the program anew on the same register, with what `change` does to its directory meanwhile.
+    pub(crate) fn restart(&mut self, setup: Setup, change: impl FnOnce(&Directory)) {
+        let directory = std::mem::replace(&mut self.rig.directory, Directory::new());
+        change(&directory);
+        let credentials = self.simulator.credentials(TenantId::Recipient);
+        let setup = Setup {
+            sumsub_url: self.sumsub_url.clone(),
+            app_token: credentials.app_token,
+            secret_key: credentials.secret_key,
+            ..setup
+        };
+        self.rig = Rig::start(directory, Arc::clone(&self.rig.clock_ms), setup);
+        self.simulator.set_webhook_url(&format!("{}/webhooks/sumsub", self.rig.url)).unwrap();
+    }
+
     pub(crate) fn copying() -> Self {
         Self::with(kind(), Setup { import_mode: ImportMode::Copy, ..Setup::default() })
     }

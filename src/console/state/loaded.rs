@@ -416,7 +416,7 @@ enum Identity<'a> {
 fn identity(detail: &OrganizationDetail, item: DetailItem) -> Option<Identity<'_>> {
     Some(match item {
         DetailItem::Loa(at) => Identity::Loa(detail.authorizations.get(at)?.authorization.id),
-        DetailItem::Link(at) => Identity::Link(&detail.links.get(at)?.id),
+        DetailItem::Link(at) => Identity::Link(&detail.links.get(at)?.link.id),
         DetailItem::Session(at) => Identity::Session(detail.facts.get(at)?.fact.sequence),
         DetailItem::Fact(at) => Identity::Fact(detail.facts.get(at)?.fact.sequence),
         DetailItem::LoaFact(at) => {

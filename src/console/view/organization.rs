@@ -32,12 +32,13 @@ use crate::console::view::ignored::{advice, checked, levels};
 use crate::console::view::inbox::{outcome_style, outcome_words};
 use crate::console::view::outgoing::{event_words, last_answer, status};
 use crate::console::view::{message, printable, shown};
-use crate::domain::authorization::AuthorizationStatus;
 use crate::domain::fold::Overrule;
+use crate::domain::handoff::LinkStatus;
 use crate::domain::verdict::Named;
 use crate::domain::verification::Event;
-use crate::store::{AuthorizationRow, Cause, HandoffLink, OutgoingRow, RecordedFact};
+use crate::store::{AuthorizationRow, Cause, OutgoingRow, RecordedFact};
 use crate::usecase::explain::{Condition, Explanation, RestsOn};
+use crate::usecase::handoff_links::ListedLink;
 use crate::usecase::in_words;
 use crate::usecase::observe::OrganizationDetail;
 
@@ -319,15 +320,16 @@ fn loa_line<'a>(state: &State, detail: &OrganizationDetail, row: &'a Authorizati
     ])
 }
 
-fn link_line<'a>(state: &State, detail: &OrganizationDetail, it: &HandoffLink) -> Line<'a> {
-    let theme = state.start.theme;
+fn link_line<'a>(state: &State, detail: &OrganizationDetail, listed: &ListedLink) -> Line<'a> {
+    let (theme, it) = (state.start.theme, &listed.link);
     let loa = detail.authorizations.iter().find(|loa| loa.authorization.id == it.authorization_id);
-    let is_withdrawn =
-        loa.is_some_and(|it| it.authorization.status == AuthorizationStatus::Revoked);
-    let (words, style) = match (it.revoked_at, is_withdrawn) {
-        (Some(_), _) => ("✕ revoked", theme.quiet()),
-        (None, true) => ("✕ withdrawn", theme.quiet()),
-        (None, false) => ("✓ live", theme.good()),
+    let (words, style) = match listed.status {
+        LinkStatus::Live => ("✓ live", theme.good()),
+        LinkStatus::Signed => ("✓ signed", theme.good()),
+        LinkStatus::Revoked => ("✕ revoked", theme.quiet()),
+        LinkStatus::Ended => ("✕ ended", theme.quiet()),
+        LinkStatus::Withdrawn => ("✕ withdrawn", theme.quiet()),
+        LinkStatus::Expired => ("✕ expired", theme.quiet()),
     };
     let broker = loa.map_or_else(String::new, |it| printable(&it.authorized_name));
     Line::from(vec![

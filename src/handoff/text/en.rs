@@ -110,6 +110,10 @@ pub(in crate::handoff) static ENGLISH: Text = Text {
         title: "This link has expired",
         words: "The verification that it led to was approved, and its time is over since. Ask {broker} for a new link.",
     },
+    ended: Ending {
+        title: "This link has ended",
+        words: "A link works for a limited time, and the letter was not signed with this one before it ended. Nothing else has changed. Ask {broker} for a new link.",
+    },
     signed_before: Ending {
         title: "The letter is signed already",
         words: "It was signed before, perhaps in another tab. Nothing was changed.",

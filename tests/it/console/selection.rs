@@ -22,7 +22,7 @@ fn selected(state: &State) -> String {
             let it = &detail.authorization_activity[at];
             format!("LOA fact {} {:?} {:?}", it.event, it.known_at, it.with)
         }
-        DetailItem::Link(at) => format!("link {}", detail.links[at].id),
+        DetailItem::Link(at) => format!("link {}", detail.links[at].link.id),
         DetailItem::Delivery(at) => format!("delivery {}", detail.deliveries[at].id),
         DetailItem::Outgoing(at) => format!("webhook {}", detail.outgoing[at].no),
     }

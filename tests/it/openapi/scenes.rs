@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use crate::document::{Operation, operations, resolved};
 use crate::rig::{Answer, Broker, DAY_MS, Rig, Setup, WEBHOOK_SECRET};
-use crate::sumsub::World;
+use crate::sumsub::{World, kind};
 use countersign::api::{ApiSettings, RateLimits};
+use countersign::domain::letter::{LetterTemplate, STANDARD_LETTER};
 use countersign::sumsub::signature::{DigestAlgorithm, webhook_digest};
 use countersign::usecase::decide::Decision;
 
@@ -30,8 +31,9 @@ const NOT_PLAYED: [(&str, &str); 8] = [
 ];
 
 /// Fields whose values are this register's own.
-const OWN: [&str; 17] = [
+const OWN: [&str; 18] = [
     "createdByKeyId",
+    "linkId",
     "secret",
     "body",
     "messageId",
@@ -194,6 +196,7 @@ fn the_examples_of_the_document_are_what_the_server_answers() {
     verifications(&mut ledger);
     imports(&mut ledger);
     authorizations(&mut ledger);
+    links(&mut ledger);
     explanations(&mut ledger);
     keys(&mut ledger);
     kept_secrets(&mut ledger);
@@ -431,6 +434,22 @@ fn authorizations(ledger: &mut Ledger) {
     ledger.is(request, "notCreator", &other);
     let nobody = ask().body(wish("org_nobody", "LOA")).send(&rig, request);
     ledger.is(request, "organizationNotFound", &nobody);
+}
+
+fn links(ledger: &mut Ledger) {
+    let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();
+    let world = World::with(kind(), Setup { letter: Some(letter), ..Setup::default() });
+    let (rig, links) = (&world.rig, operation("listHandoffLinks"));
+    let broker = rig.broker();
+    let ask = |query: &str| Ask::of(&broker.key).query(query).send(rig, links);
+    let signed = rig.customer(&broker, "BUSINESS");
+    assert_eq!(rig.start_session(&broker.key, Some(&signed)).status, 200);
+    rig.sign(&signed, &broker.id);
+    ledger.is(links, "lastPage", &ask(""));
+    rig.advance(1000);
+    let unsigned = rig.customer(&broker, "BUSINESS");
+    assert_eq!(rig.start_session(&broker.key, Some(&unsigned)).status, 200);
+    ledger.is(links, "page", &ask("?limit=1"));
 }
 
 fn explanations(ledger: &mut Ledger) {
