@@ -6,15 +6,18 @@
 //! POST /h/{token}/sign              the form
 //! POST /h/{token}/access-token      the button, and the WebSDK's refresh handler
 //! GET  /h/{token}/status            where the customer stands; ?stage=…&wait=… answers on a change
+//! GET  /h/{token}/sign              and access-token: back to the page, for a page that is loaded again
 //! GET  /h/{token}/receipt           for people; receipt.json for programs, letter.txt the signed text
 //! GET  /h/assets/{name}             style and script
 //! ```
+//! What mail and chat programs append to an address is left out (`place`).
 //! The token in the path is the whole capability: there are no cookies. Everything works without
 //! scripts up to Sumsub's own frame. Pages are maud templates, which escape what they show.
 
 mod assets;
 mod bounds;
 mod page;
+mod place;
 mod receipt;
 mod sign;
 mod text;
@@ -33,6 +36,7 @@ use crate::usecase::handoff_links::{Handoff, LINK_PATH, LinkToken};
 use crate::usecase::open_link::{Sitting, open_link};
 use crate::usecase::{Appliance, Failure, Permits};
 use bounds::Bounds;
+use place::Place;
 use text::{ENGLISH, Text};
 
 pub use bounds::PageLimits;
@@ -74,7 +78,13 @@ impl fmt::Debug for Pages {
 
 /// Whether a path is one of ours.
 pub fn is_page(path: &str) -> bool {
-    path.starts_with(LINK_PATH)
+    below_links(path).is_some()
+}
+
+/// What follows `/h/`, or `/H/`: QR codes are smallest in upper case.
+fn below_links(path: &str) -> Option<&str> {
+    let (start, rest) = path.split_at_checked(LINK_PATH.len())?;
+    start.eq_ignore_ascii_case(LINK_PATH).then_some(rest)
 }
 
 impl Pages {
@@ -152,17 +162,16 @@ impl Visit<'_> {
         };
         let address = self.address();
         self.pages.bounds.count_visit(address)?;
-        let path = self.request.path().strip_prefix(LINK_PATH).unwrap_or_default();
-        let segments: Vec<&str> = path.split('/').collect();
-        if let ("GET", ["assets", name]) = (method, segments.as_slice()) {
+        let path = below_links(self.request.path()).unwrap_or_default();
+        if let ("GET", Some(name)) = (method, path.strip_prefix("assets/")) {
             return assets::find(name).ok_or(Refusal::Unknown);
         }
-        let Some((token, rest)) = segments.split_first() else { return Err(Refusal::Unknown) };
-        let token = LinkToken::parse(token).ok_or(Refusal::Unknown)?;
+        let Place { token, page } = Place::read(path).ok_or(Refusal::Unknown)?;
+        let page: Vec<&str> = page.iter().map(String::as_str).collect();
         let sitting = open_link(self.appliance, &token)?.ok_or(Refusal::Unknown)?;
         *self.link.borrow_mut() = Some(sitting.link.id.clone());
         self.pages.bounds.count_link(&sitting.link.id)?;
-        match (method, rest) {
+        match (method, page.as_slice()) {
             ("GET", []) => Ok(self.step(&token, &sitting)),
             ("GET", ["status"]) => verify::status(self, &token),
             ("GET", ["receipt"]) => Ok(receipt::show(self, &token, &sitting)),
@@ -181,7 +190,9 @@ impl Visit<'_> {
                 self.pages.bounds.count_deed(&sitting.link.id)?;
                 verify::access_token(self, &token)
             }
-            (_, ["sign" | "access-token"]) => Err(Refusal::NotAllowed("POST")),
+            // The address bar shows this after a mistake in the form: a tab that is restored, a bookmark.
+            ("GET", ["sign" | "access-token"]) => Ok(sign::see_page(&token)),
+            (_, ["sign" | "access-token"]) => Err(Refusal::NotAllowed("GET, HEAD, POST")),
             _ => Err(Refusal::Unknown),
         }
     }

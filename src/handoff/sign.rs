@@ -107,7 +107,8 @@ pub(super) fn sign(
     })
 }
 
-fn see_page(token: &LinkToken) -> Response {
+/// Leads to the page of the step that the customer is at.
+pub(super) fn see_page(token: &LinkToken) -> Response {
     let mut headers = vec![("Location", path(token, ""))];
     headers.extend(super::page::guards());
     Response { status: 303, headers, body: Vec::new() }

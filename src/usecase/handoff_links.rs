@@ -88,11 +88,18 @@ impl LinkToken {
         Self(bytes.iter().filter_map(letter).map(char::from).collect())
     }
 
-    /// Reads the text that stands in a path; `None`: no link ever had it.
+    /// Reads the text that stands in a path; `None`: no link ever had it. Upper case is read too, and
+    /// the letters that are left out because they look like digits are read as those digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let fits = text.len() == TOKEN_CHARACTERS
-            && text.bytes().all(|byte| TOKEN_LETTERS.contains(&byte));
-        fits.then(|| Self(text.to_owned()))
+        let letter = |byte: u8| match byte.to_ascii_lowercase() {
+            b'i' | b'l' => Some('1'),
+            b'o' => Some('0'),
+            it => TOKEN_LETTERS.contains(&it).then(|| char::from(it)),
+        };
+        if text.len() != TOKEN_CHARACTERS {
+            return None;
+        }
+        text.bytes().map(letter).collect::<Option<String>>().map(Self)
     }
 
     /// The token itself, for the address and for nothing else.
@@ -273,6 +280,9 @@ mod tests {
         assert_eq!(one, LinkToken::of(&key, "link_1"));
         assert_ne!(one, LinkToken::of(&WebhookKey::new([8; 32]), "link_1"));
         assert_eq!(LinkToken::parse(one.expose()), Some(one.clone()));
+        assert_eq!(LinkToken::parse(&one.expose().to_uppercase()), Some(one.clone()));
+        let typed = one.expose().replace('1', "l").replace('0', "O");
+        assert_eq!(LinkToken::parse(&typed), Some(one.clone()));
         assert_eq!(format!("{one:?}"), "LinkToken(…)");
         for refused in [
             "",

@@ -44,7 +44,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("jiff", &["domain", "http", "outbox", "sumsub"]),
     ("maud", &["handoff"]),
     ("nix", &["cli"]),
-    ("percent_encoding", &["sumsub"]),
+    ("percent_encoding", &["handoff", "sumsub"]),
     ("prometheus_client", &["api"]),
     ("qrcode", &["console"]),
     ("ratatui", &["console"]),

@@ -1,6 +1,10 @@
 //! One letter, one link, one end: which link a session answers with, when a link ends, and what
 //! it shows after its end.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use countersign::api::ApiSettings;
 use countersign::domain::organization::OrganizationId;
 use countersign::http::client_address::TrustedProxies;
@@ -397,6 +401,186 @@ fn a_link_that_expired_with_its_approval_tells_the_stage_alone() {
     assert_eq!(it.get("/status").body, json!({"object": "handoff_status", "stage": "expired"}));
     assert_eq!(it.get("/receipt").status, 200);
     assert_eq!(it.newest()["status"], "EXPIRED");
+}
+
+#[test]
+fn a_deed_that_is_loaded_again_leads_back_to_the_page() {
+    let it = Sitting::new("INDIVIDUAL");
+    let leads_back = || {
+        for page in ["/sign", "/access-token", "/sign/", "/SIGN", "/sign?x=1"] {
+            for method in ["GET", "HEAD"] {
+                let answer = it.rig().call(method, &format!("{}{page}", it.path), &[], b"");
+                let location = answer.header("location");
+                assert_eq!((answer.status, location), (303, Some(it.path.as_str())), "{page}");
+                assert_eq!(answer.header("cache-control"), Some("no-store"));
+            }
+        }
+    };
+    leads_back();
+    it.sign();
+    leads_back();
+    it.revoke_loa();
+    leads_back();
+    let unknown = it.at("/h/00000000000000000000000000000000/sign");
+    assert_eq!((unknown.status, unknown.header("location")), (404, None));
+}
+
+/// Sends a path exactly as it is written.
+fn raw(it: &Sitting, path: &str) -> u16 {
+    let mut stream = TcpStream::connect(it.rig().url.strip_prefix("http://").unwrap()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// What was seen, or can be expected, behind a link.
+const GLUED: &[&str] = &[
+    ".",
+    ",",
+    ";",
+    ":",
+    "!",
+    ")",
+    "]",
+    "}",
+    ">",
+    "/",
+    "//",
+    "'",
+    "\"",
+    "*",
+    "_",
+    "~",
+    "|",
+    "`",
+    "-",
+    "=",
+    "&",
+    "&gt;",
+    "&amp;",
+    "&quot;",
+    ").",
+    ">.",
+    "\">",
+    ".)",
+    "/.",
+    "/)",
+    "/>",
+    "./",
+    "%20",
+    "%20/",
+    "%2E",
+    "%2C",
+    "%3B",
+    "%29",
+    "%5D",
+    "%3E",
+    "%2F",
+    "%22",
+    "%27",
+    "%60",
+    "%7D",
+    "%0A",
+    "%0D%0A",
+    "%09",
+    "%00",
+    "%C2%A0",
+    "%E2%80%8B",
+    "%E2%80%9D",
+    "%E2%80%A6",
+    "%EF%BC%89",
+    "%E3%80%82",
+    "%2520",
+    "%FF",
+    "%",
+    "%2",
+    "%zz",
+    ".Please%20sign",
+    "%20and",
+    "?",
+    "?utm=x",
+    ".?x",
+    "/?x=1",
+];
+
+#[test]
+fn what_mail_and_chat_programs_glue_to_a_link_does_no_harm() {
+    let it = Sitting::new("INDIVIDUAL");
+    it.sign();
+    let token = it.path.strip_prefix("/h/").unwrap();
+    let wrong = "0".repeat(32);
+    for glued in GLUED {
+        assert_eq!(raw(&it, &format!("/h/{token}{glued}")), 200, "{glued}");
+        assert_eq!(raw(&it, &format!("/h/{wrong}{glued}")), 404, "{glued}");
+    }
+    for before in ["/", "%20", "%3C", "<", "(", "%22", "%E2%80%9C", "./"] {
+        assert_eq!(raw(&it, &format!("/h/{before}{token}")), 200, "{before}");
+    }
+}
+
+#[test]
+fn a_link_is_read_in_any_spelling_whatever_page_of_it() {
+    let it = Sitting::new("INDIVIDUAL");
+    it.sign();
+    let token = it.path.strip_prefix("/h/").unwrap();
+    let typed = token.replace('1', "I").replace('0', "O");
+    let low = token.replace('1', "l").replace('0', "o");
+    let encoded = format!("%{:02x}{}", token.as_bytes()[0], &token[1..]);
+    for spelling in [token.to_ascii_uppercase(), typed, low, encoded] {
+        for (page, status) in [
+            ("", 200),
+            ("/status", 200),
+            ("/receipt", 200),
+            ("/RECEIPT", 200),
+            ("/receipt.", 200),
+            ("/receipt)", 200),
+            ("/receipt/", 200),
+            ("/receipt.json", 200),
+            ("/receipt.json%22%3E", 200),
+            ("/letter.txt%20", 200),
+            (")/receipt", 200),
+            ("/sign.", 303),
+            ("/access-token/", 303),
+            ("/nothing", 404),
+            ("/receipt/nothing", 404),
+        ] {
+            assert_eq!(raw(&it, &format!("/h/{spelling}{page}")), status, "{spelling}{page}");
+            assert_eq!(raw(&it, &format!("/H/{spelling}{page}")), status, "{spelling}{page}");
+        }
+    }
+    let form = it.rig().call("POST", &format!("{}/SIGN.", it.path), &[], b"");
+    assert_eq!(form.status, 409, "a form is read likewise");
+}
+
+#[test]
+fn a_wrong_or_overlong_link_is_the_same_page_whatever_is_glued_to_it() {
+    let it = Sitting::new("INDIVIDUAL");
+    let token = it.path.strip_prefix("/h/").unwrap();
+    let page = |path: &str| {
+        let answer = it.at(path);
+        assert_eq!(answer.status, 404, "{path}");
+        (answer.header("content-security-policy").unwrap().to_owned(), answer.text)
+    };
+    let first = page("/h/00000000000000000000000000000000");
+    let longer = format!("/h/{token}{}", ".".repeat(2000));
+    let deep = format!("/h/{token}{}", "/x".repeat(400));
+    for path in [
+        &format!("/h/{token}0"),
+        &format!("/h/{token}please"),
+        &format!("/h/{}", &token[1..]),
+        &format!("/h/{}u", &token[1..]),
+        &format!("/h/{}%20{}", &token[..16], &token[16..]),
+        &format!("/h/x/{token}"),
+        &format!("/h/{token}/status/{token}"),
+        &longer,
+        &deep,
+    ] {
+        assert_eq!(page(path), first, "{path}");
+    }
+    assert_eq!(raw(&it, &format!("/h/{token}{}", ".".repeat(100_000))), 414);
 }
 
 fn behind() -> Setup {
