@@ -22,13 +22,13 @@ pub use value::seconds;
 pub use variables::Variables;
 
 use setting::{
-    BACKUP_DIRECTORY, BACKUP_EVERY, BACKUP_KEEP, CONNECTIONS_MAX, CONNECTIONS_PER_PEER_MAX,
-    DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, KEPT_SECRETS_MAX, LETTER, LINK_DAYS, LISTEN, LOG,
-    METRICS_LISTEN, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER, RECONCILE_EVERY,
-    REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS,
-    SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET,
-    TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE,
-    WRONG_KEYS_PER_MINUTE,
+    BACKUP_DIRECTORY, BACKUP_EVERY, BACKUP_KEEP, CLIENT_ADDRESS_HEADER, CONNECTIONS_MAX,
+    CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, KEPT_SECRETS_MAX,
+    LETTER, LINK_DAYS, LISTEN, LOG, METRICS_LISTEN, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL,
+    RECONCILE_AFTER, RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL,
+    SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY,
+    SUMSUB_URL, SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
+    VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -143,6 +143,17 @@ pub enum SumsubVerdict {
     Workflow,
 }
 
+/// Which header a trusted proxy names a client's address in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressHeader {
+    /// Either one; if they disagree, neither counts.
+    Any,
+    /// `Forwarded`.
+    Forwarded,
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+}
+
 /// Everything that the operator configured.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -196,6 +207,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Days that a new link of a customer can sign.
     pub link_days: u32,
+    /// Which header a trusted proxy names a client's address in.
+    pub client_address_header: AddressHeader,
     /// The text file of the letter that customers sign; `None`: the standard one.
     pub letter: Option<PathBuf>,
     /// Where `serve` puts backups; `None`: it makes none.
@@ -344,6 +357,7 @@ impl Config {
             wrong_keys_per_minute: found
                 .parse(&WRONG_KEYS_PER_MINUTE, |it| value::within(it, 0..=1_000_000))?,
             trusted_proxies: found.parse(&TRUSTED_PROXIES, value::networks)?,
+            client_address_header: found.parse(&CLIENT_ADDRESS_HEADER, address_header)?,
             metrics_listen: found.parse(&METRICS_LISTEN, |it| match it {
                 "none" => Some(None),
                 address => address.parse().ok().map(Some),
@@ -424,6 +438,15 @@ impl Config {
             levels_business: self.levels_business(),
             levels_individual: self.levels_individual(),
         })
+    }
+}
+
+fn address_header(text: &str) -> Option<AddressHeader> {
+    match text {
+        "any" => Some(AddressHeader::Any),
+        "forwarded" => Some(AddressHeader::Forwarded),
+        "x-forwarded-for" => Some(AddressHeader::XForwardedFor),
+        _ => None,
     }
 }
 

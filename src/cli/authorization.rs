@@ -12,7 +12,7 @@ use crate::domain::authorization::{AUTHORIZATION_TYPE, Authorization, Authorizat
 use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{AuthorizationFilter, Opening};
+use crate::store::{AuthorizationFilter, Evidence as Recorded, Opening};
 use crate::usecase::authorizations::{
     By, Signature, list_authorizations, request_authorization, revoke_authorization,
     sign_authorization,
@@ -146,14 +146,15 @@ pub(super) fn run(operator: &Operator, arguments: LoaArguments) -> Result<Answer
     };
     let authorization = changed.map_err(|failure| explain(&failure, &parties))?;
     let standing = standing(&appliance, &authorization.granting)?;
+    let evidence = evidence_of(&appliance, &authorization)?;
     Ok(match format {
-        Format::Json => Answer::json(&of(&authorization, standing)),
+        Format::Json => Answer::json(&of(&authorization, standing, evidence.as_ref())),
         Format::Table => Answer::text(format!(
             "{} by {} for {}: {}\n",
             authorization.status.as_str(),
             authorization.granting,
             authorization.authorized,
-            effect(&authorization, standing)
+            effect(&authorization, standing, evidence.as_ref())
         )),
     })
 }
@@ -170,23 +171,27 @@ fn list(
         .into_iter()
         .map(|it| {
             let standing = standing(appliance, &it.granting)?;
-            Ok((it, standing))
+            let evidence = evidence_of(appliance, &it)?;
+            Ok((it, standing, evidence))
         })
         .collect::<Result<Vec<_>, Failure>>()?;
     let list = List {
         head: &["STATUS", "GRANTING", "AUTHORIZED", "EFFECT"],
         rows: rows
             .iter()
-            .map(|(it, standing)| {
+            .map(|(it, standing, evidence)| {
                 vec![
                     it.status.as_str().to_owned(),
                     it.granting.to_string(),
                     it.authorized.to_string(),
-                    effect(it, *standing),
+                    effect(it, *standing, evidence.as_ref()),
                 ]
             })
             .collect(),
-        json: rows.iter().map(|(it, standing)| of(it, *standing)).collect(),
+        json: rows
+            .iter()
+            .map(|(it, standing, evidence)| of(it, *standing, evidence.as_ref()))
+            .collect(),
         next,
     };
     Ok(Answer::list(
@@ -239,7 +244,29 @@ fn standing(appliance: &Appliance, of: &OrganizationId) -> Result<Standing, Fail
     Ok(verification.at((appliance.clock)()))
 }
 
-fn effect(authorization: &Authorization, granter: Standing) -> String {
+/// What the hand-off page recorded of the signature.
+fn evidence_of(
+    appliance: &Appliance,
+    authorization: &Authorization,
+) -> Result<Option<Recorded>, Failure> {
+    let signature = appliance.store.read(|register| register.signature(authorization.id))?;
+    Ok(signature.and_then(|it| it.evidence))
+}
+
+/// Whether the LOA counts, and what stands out in the evidence of its signature.
+fn effect(authorization: &Authorization, granter: Standing, evidence: Option<&Recorded>) -> String {
+    let mut effect = whether_effective(authorization, granter);
+    let Some(evidence) = evidence else { return effect };
+    if evidence.is_from_where_link_was_asked_for() == Some(true) {
+        effect.push_str("; signed from the address that requested the link");
+    }
+    if evidence.address_headers.as_ref().is_some_and(|it| it.disagree) {
+        effect.push_str("; the signer's request also named another address");
+    }
+    effect
+}
+
+fn whether_effective(authorization: &Authorization, granter: Standing) -> String {
     match authorization.status {
         AuthorizationStatus::Pending => "waits for the signature".to_owned(),
         AuthorizationStatus::Active if authorization.is_effective(granter) => {
@@ -255,7 +282,7 @@ fn effect(authorization: &Authorization, granter: Standing) -> String {
     }
 }
 
-fn of(authorization: &Authorization, granter: Standing) -> Value {
+fn of(authorization: &Authorization, granter: Standing, evidence: Option<&Recorded>) -> Value {
     let text = |it: Option<Timestamp>| it.map(|it| it.to_string());
     json!({
         "object": "authorization",
@@ -269,5 +296,14 @@ fn of(authorization: &Authorization, granter: Standing) -> Value {
         "revokedReason": authorization.revoked_reason,
         "createdAt": authorization.created_at.to_string(),
         "updatedAt": authorization.updated_at.to_string(),
+        "evidence": evidence.map(|it| json!({
+            "linkId": it.link_id,
+            "address": it.address,
+            "addressHeaders": it.address_headers.as_ref().map_or_else(Vec::new, |it| {
+                it.headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+            }),
+            "addressHeadersDisagree": it.address_headers.as_ref().is_some_and(|it| it.disagree),
+            "signedFromAddressOfLinkRequest": it.is_from_where_link_was_asked_for(),
+        })),
     })
 }

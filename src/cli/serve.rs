@@ -14,10 +14,10 @@ use super::output::{Answer, tell};
 use super::supervisor::{self, Watchdog};
 use super::wiring::{Asks, appliance};
 use crate::api::{self, Api, ApiSettings, RateLimits};
-use crate::config::Config;
+use crate::config::{AddressHeader as Configured, Config};
 use crate::domain::timestamp::Clock;
 use crate::handoff::{PageSettings, Pages, is_page};
-use crate::http::client_address::TrustedProxies;
+use crate::http::client_address::{AddressHeader, TrustedProxies};
 use crate::http::limits::{Limits, raise_descriptor_limit};
 use crate::http::server::{self, Server};
 use crate::http::{Request, Response, Service};
@@ -209,9 +209,19 @@ fn api_settings(config: &Config) -> ApiSettings {
             burst: config.requests_burst,
             wrong_keys_per_minute: config.wrong_keys_per_minute,
         },
-        trusted_proxies: TrustedProxies::parse(&config.trusted_proxies).unwrap_or_default(),
+        trusted_proxies: TrustedProxies::parse(&config.trusted_proxies)
+            .unwrap_or_default()
+            .naming_in(address_header(config)),
         waits_max: config.waits_max,
         kept_secrets_max: config.kept_secrets_max,
+    }
+}
+
+fn address_header(config: &Config) -> AddressHeader {
+    match config.client_address_header {
+        Configured::Any => AddressHeader::Any,
+        Configured::Forwarded => AddressHeader::Forwarded,
+        Configured::XForwardedFor => AddressHeader::XForwardedFor,
     }
 }
 

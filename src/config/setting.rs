@@ -177,6 +177,12 @@ pub(super) static TRUSTED_PROXIES: Setting = Setting::open(
     "Proxies whose Forwarded or X-Forwarded-For tells a client's address",
 )
 .accepts("none, or addresses and networks, as 127.0.0.1,10.0.0.0/8");
+pub(super) static CLIENT_ADDRESS_HEADER: Setting = Setting::open(
+    "client-address-header",
+    Some("any"),
+    "The header in which trusted proxies name a client's address",
+)
+.accepts("any (neither counts if they disagree), forwarded or x-forwarded-for");
 pub(super) static METRICS_LISTEN: Setting = Setting::open(
     "metrics-listen",
     Some("none"),
@@ -218,7 +224,7 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 36] = [
+pub static SETTINGS: [&Setting; 37] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -247,6 +253,7 @@ pub static SETTINGS: [&Setting; 36] = [
     &REQUESTS_BURST,
     &WRONG_KEYS_PER_MINUTE,
     &TRUSTED_PROXIES,
+    &CLIENT_ADDRESS_HEADER,
     &METRICS_LISTEN,
     &PUBLIC_URL,
     &LINK_DAYS,

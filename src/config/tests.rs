@@ -124,6 +124,7 @@ fn a_wrong_value_is_refused_with_its_setting_its_source_and_what_is_accepted() {
         ("connections-max", "0", "1 to 65536"),
         ("link-days", "0", "1 to 3650"),
         ("link-days", "3651", "1 to 3650"),
+        ("client-address-header", "x-real-ip", "forwarded or x-forwarded-for"),
         ("log", "loud", "error, warn"),
     ];
     for (name, value, accepted) in wrong {

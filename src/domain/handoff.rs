@@ -9,6 +9,8 @@
 //! ```
 //! Derived from facts at an instant, and never stored; a browser's word counts for nothing.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::authorization::AuthorizationStatus;
 use crate::domain::fold::{Fact, Standing, Verification};
 use crate::domain::timestamp::Timestamp;
@@ -179,6 +181,15 @@ impl LinkStatus {
             Self::Expired => "EXPIRED",
         }
     }
+}
+
+/// The headers of a signer's request that name a client's address, for the record.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressHeaders {
+    /// Names and values, as they came.
+    pub headers: Vec<(String, String)>,
+    /// Whether one of them names another address than the one on record.
+    pub disagree: bool,
 }
 
 /// What a verification says about the way of one link.

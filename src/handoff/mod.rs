@@ -28,7 +28,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::domain::handoff::Stage;
+use crate::domain::handoff::{AddressHeaders, Stage};
 use crate::http::client_address::TrustedProxies;
 use crate::http::{Request, Response};
 use crate::usecase::create_organization::new_id;
@@ -260,6 +260,11 @@ impl Visit<'_> {
 
     fn address(&self) -> Option<IpAddr> {
         self.pages.trusted_proxies.client_address(self.request)
+    }
+
+    fn address_headers(&self) -> Option<AddressHeaders> {
+        let claims = self.pages.trusted_proxies.claims(self.request)?;
+        Some(AddressHeaders { headers: claims.headers, disagree: claims.disagree })
     }
 
     fn handoff(&self) -> Result<&Handoff, Refusal> {

@@ -34,6 +34,9 @@ struct Receipt<'a> {
     text_sha256: String,
     address: Option<&'a str>,
     user_agent: Option<&'a str>,
+    address_headers: Vec<AddressHeader<'a>>,
+    address_headers_disagree: bool,
+    signed_from_address_of_link_request: Option<bool>,
     link_id: &'a str,
     text: &'a str,
 }
@@ -56,10 +59,24 @@ impl<'a> Party<'a> {
     }
 }
 
+/// A header that names a client's address, as it came.
+#[derive(Serialize)]
+struct AddressHeader<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+impl<'a> AddressHeader<'a> {
+    fn of((name, value): &'a (String, String)) -> Self {
+        Self { name, value }
+    }
+}
+
 impl<'a> Receipt<'a> {
     fn of(sitting: &'a Sitting) -> Option<Self> {
         let signature = sitting.signature.as_ref().filter(|_| has_receipt(sitting))?;
         let evidence = signature.evidence.as_ref()?;
+        let headers = evidence.address_headers.as_ref();
         Some(Self {
             object: "authorization_receipt",
             r#type: crate::domain::authorization::AUTHORIZATION_TYPE,
@@ -75,6 +92,11 @@ impl<'a> Receipt<'a> {
             text_sha256: hex(&evidence.text_sha256),
             address: evidence.address.as_deref(),
             user_agent: evidence.user_agent.as_deref(),
+            address_headers: headers
+                .map(|it| it.headers.iter().map(AddressHeader::of).collect())
+                .unwrap_or_default(),
+            address_headers_disagree: headers.is_some_and(|it| it.disagree),
+            signed_from_address_of_link_request: evidence.is_from_where_link_was_asked_for(),
             link_id: &evidence.link_id,
             text: &evidence.text,
         })
@@ -117,6 +139,10 @@ pub(super) fn show(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> R
 fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
     let words = &visit.text.receipt;
     let party = |it: &Party<'_>| format!("{} ({})", it.name, it.organization_id);
+    let headers = receipt.address_headers.iter().map(|it| format!("{}: {}", it.name, it.value));
+    let headers = headers.collect::<Vec<_>>().join("; ");
+    let disagreement = format!("{} {headers}", words.address_headers_disagree);
+    let is_same = receipt.signed_from_address_of_link_request == Some(true);
     let rows = [
         (words.granted_by, Some(party(&receipt.granting_organization))),
         (words.granted_to, Some(party(&receipt.authorized_organization))),
@@ -127,6 +153,8 @@ fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
         (words.how, Some(receipt.signed_how.to_owned())),
         (words.version, Some(receipt.text_version.to_owned())),
         (words.address, receipt.address.map(ToOwned::to_owned)),
+        (words.address_headers, receipt.address_headers_disagree.then_some(disagreement)),
+        (words.link_request, is_same.then(|| words.link_request_same.to_owned())),
         (words.user_agent, receipt.user_agent.map(ToOwned::to_owned)),
         (words.link, Some(receipt.link_id.to_owned())),
     ];

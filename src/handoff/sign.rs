@@ -92,6 +92,7 @@ pub(super) fn sign(
         fingerprint: entered.fingerprint.clone(),
         address: address.map(|it| it.to_string()),
         user_agent: visit.request.header("user-agent").map(ToOwned::to_owned),
+        address_headers: visit.address_headers(),
         request_id: visit.id.clone(),
     };
     Ok(match sign_letter(visit.appliance, token, signing)? {

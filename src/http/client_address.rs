@@ -7,9 +7,39 @@ use ipnet::IpNet;
 
 use super::Request;
 
-/// The proxies whose word counts.
+/// Of one header, the most lines that are kept for the record: the last ones, which are those of the
+/// nearest proxy.
+const LINES_KEPT: usize = 4;
+/// Of one line, the most characters that are kept: the last ones, for the same reason.
+const CHARACTERS_KEPT: usize = 512;
+
+/// The proxies whose word counts, and where they say it.
 #[derive(Clone, Debug, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies {
+    networks: Vec<IpNet>,
+    header: AddressHeader,
+}
+
+/// The header in which the proxies name a client's address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressHeader {
+    /// Either one; if they disagree, neither counts.
+    #[default]
+    Any,
+    /// `Forwarded`.
+    Forwarded,
+    /// `X-Forwarded-For`.
+    XForwardedFor,
+}
+
+/// What a request says of its client's address, for the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressClaims {
+    /// The headers as they came, with the ends of long ones.
+    pub headers: Vec<(String, String)>,
+    /// Whether one of them names another client than [`TrustedProxies::client_address`].
+    pub disagree: bool,
+}
 
 impl TrustedProxies {
     /// Reads addresses and networks, separated by commas; `None` if one is neither.
@@ -19,27 +49,53 @@ impl TrustedProxies {
             .filter(|it| !it.is_empty())
             .map(|it| it.parse().ok().or_else(|| it.parse::<IpAddr>().ok().map(IpNet::from)))
             .collect::<Option<Vec<IpNet>>>()
-            .map(Self)
+            .map(|networks| Self { networks, header: AddressHeader::Any })
+    }
+
+    /// The same proxies, which name the client in this header.
+    #[must_use]
+    pub fn naming_in(self, header: AddressHeader) -> Self {
+        Self { header, ..self }
     }
 
     /// The address of the client: the first one, seen from us, that is no listed proxy.
     ///
     /// A proxy writes one of the two headers and commonly passes the other on as the client sent it.
-    /// Which one it writes is not known here, so when they name two clients neither is believed.
+    /// Unless the operator has named the one it writes, neither is believed when they name two clients.
     pub fn client_address(&self, request: &Request) -> Option<IpAddr> {
-        let peer = request.peer?;
-        if self.0.is_empty() || !self.lists(peer) {
+        let peer = request.peer?.to_canonical();
+        if !self.lists(peer) {
             return Some(peer);
         }
-        let forwarded =
-            self.told(request.header_values("forwarded").flat_map(|it| it.split(',')).map(for_of));
-        let x_forwarded_for = self.told(
-            request.header_values("x-forwarded-for").flat_map(|it| it.split(',')).map(address_of),
-        );
-        match (forwarded, x_forwarded_for) {
-            (Some(one), Some(other)) if one != other => Some(peer),
-            (one, other) => one.or(other).or(Some(peer)),
+        let told = match (self.header, self.forwarded(request), self.x_forwarded_for(request)) {
+            (AddressHeader::Forwarded, it, _) | (AddressHeader::XForwardedFor, _, it) => it,
+            (AddressHeader::Any, Some(one), Some(other)) if one != other => None,
+            (AddressHeader::Any, one, other) => one.or(other),
+        };
+        told.or(Some(peer))
+    }
+
+    /// What the headers of a request say of its client, believed or not; `None`: they say nothing.
+    pub fn claims(&self, request: &Request) -> Option<AddressClaims> {
+        let mut headers = Vec::new();
+        for name in ["Forwarded", "X-Forwarded-For"] {
+            let lines: Vec<&str> = request.header_values(name).collect();
+            let kept = lines.iter().skip(lines.len().saturating_sub(LINES_KEPT));
+            headers.extend(kept.map(|line| (name.to_owned(), end_of(line))));
         }
+        let address = self.client_address(request);
+        let named = [self.forwarded(request), self.x_forwarded_for(request)];
+        let disagree = named.into_iter().flatten().any(|it| Some(it) != address);
+        (!headers.is_empty()).then_some(AddressClaims { headers, disagree })
+    }
+
+    fn forwarded(&self, request: &Request) -> Option<IpAddr> {
+        self.told(request.header_values("forwarded").flat_map(|it| it.split(',')).map(for_of))
+    }
+
+    fn x_forwarded_for(&self, request: &Request) -> Option<IpAddr> {
+        let entries = request.header_values("x-forwarded-for").flat_map(|it| it.split(','));
+        self.told(entries.map(address_of))
     }
 
     /// Of the addresses from the client to the last proxy, the client's. An unreadable entry ends what
@@ -51,8 +107,16 @@ impl TrustedProxies {
     }
 
     fn lists(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|it| it.contains(&address.to_canonical()))
+        self.networks.iter().any(|it| it.contains(&address.to_canonical()))
     }
+}
+
+fn end_of(line: &str) -> String {
+    let surplus = line.chars().count().saturating_sub(CHARACTERS_KEPT);
+    if surplus == 0 {
+        return line.to_owned();
+    }
+    format!("…{}", line.chars().skip(surplus).collect::<String>())
 }
 
 fn for_of(element: &str) -> Option<IpAddr> {
@@ -125,6 +189,53 @@ mod tests {
         assert_eq!(client("10.0.0.1", "10.0.0.1", &both), "9.9.9.9");
         let unreadable = [("Forwarded", "for=unknown"), ("X-Forwarded-For", "9.9.9.9")];
         assert_eq!(client("10.0.0.1", "10.0.0.1", &unreadable), "9.9.9.9");
+    }
+
+    #[test]
+    fn an_operator_who_names_the_header_of_the_proxy_settles_a_disagreement() {
+        let request = Request {
+            peer: Some("::ffff:10.0.0.1".parse().unwrap()),
+            headers: [("Forwarded", "for=6.6.6.6"), ("X-Forwarded-For", "9.9.9.9")]
+                .map(|(name, it)| (name.to_owned(), it.to_owned()))
+                .to_vec(),
+            ..Request::default()
+        };
+        for (header, address) in [
+            (AddressHeader::Any, "10.0.0.1"),
+            (AddressHeader::Forwarded, "6.6.6.6"),
+            (AddressHeader::XForwardedFor, "9.9.9.9"),
+        ] {
+            let proxies = TrustedProxies::parse("10.0.0.1").unwrap().naming_in(header);
+            assert_eq!(proxies.client_address(&request), Some(address.parse().unwrap()));
+            let claims = proxies.claims(&request).unwrap();
+            assert_eq!((claims.headers, claims.disagree), (request.headers.clone(), true));
+        }
+        let only_the_other =
+            Request { headers: request.headers.get(..1).unwrap().to_vec(), ..request };
+        let proxies =
+            TrustedProxies::parse("10.0.0.1").unwrap().naming_in(AddressHeader::XForwardedFor);
+        let peer = Some("10.0.0.1".parse().unwrap());
+        assert_eq!(proxies.client_address(&only_the_other), peer, "not what was not named");
+    }
+
+    #[test]
+    fn of_long_headers_the_record_keeps_the_nearest_proxys_end() {
+        let line = format!("{}, 9.9.9.9", "x".repeat(9000));
+        let request = Request {
+            peer: Some("10.0.0.1".parse().unwrap()),
+            headers: (0..9)
+                .map(|at| ("x-forwarded-for".to_owned(), format!("{at}{line}")))
+                .collect(),
+            ..Request::default()
+        };
+        let claims = TrustedProxies::parse("10.0.0.1").unwrap().claims(&request).unwrap();
+
+        assert_eq!((claims.headers.len(), claims.disagree), (LINES_KEPT, false));
+        for (_, line) in claims.headers {
+            assert!(line.starts_with('…') && line.ends_with("x, 9.9.9.9"), "{line}");
+            assert_eq!(line.chars().count(), CHARACTERS_KEPT + 1);
+        }
+        assert_eq!(TrustedProxies::default().claims(&Request::default()), None);
     }
 
     #[test]

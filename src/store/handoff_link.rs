@@ -74,6 +74,16 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
+    /// The address that the newest session call for a link came from.
+    pub fn asked_from(&self, id: &str) -> Result<Option<String>, StoreError> {
+        let address = self
+            .connection
+            .prepare_cached("SELECT asked_from FROM handoff_link WHERE link_id = :id")?
+            .query_row(named_params! {":id": id}, |row| row.get(0))
+            .optional()?;
+        Ok(address.flatten())
+    }
+
     /// The links to an LOA that are not revoked, newest first.
     pub fn unrevoked_links_to(
         &self,

@@ -2,6 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
+use crate::domain::handoff::AddressHeaders;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{Reader, StoreError, Tx};
 
@@ -20,6 +21,18 @@ pub struct Evidence {
     pub address: Option<String>,
     /// The browser's own word.
     pub user_agent: Option<String>,
+    /// The headers that name a client's address; `None`: there were none, or they were not recorded.
+    pub address_headers: Option<AddressHeaders>,
+    /// The address that the newest session call for the link came from, if one did.
+    pub asked_from: Option<String>,
+}
+
+impl Evidence {
+    /// Whether the letter was signed from the address that the link was asked for from; `None`: one of
+    /// the two is not known.
+    pub fn is_from_where_link_was_asked_for(&self) -> Option<bool> {
+        Some(self.address.as_ref()? == self.asked_from.as_ref()?)
+    }
 }
 
 /// Personal data: only the names of the letter and the link.
@@ -56,7 +69,8 @@ impl Reader<'_> {
         self.connection
             .prepare_cached(
                 "SELECT e.signer_name, e.signer_role, e.signed_how, e.happened_at_ms,
-                        s.link_id, s.text, s.text_sha256, s.text_version, s.address, s.user_agent
+                        s.link_id, s.text, s.text_sha256, s.text_version, s.address, s.user_agent,
+                        s.forwarded, s.asked_from
                  FROM authorization_event AS e
                  LEFT JOIN signature_evidence AS s ON s.sequence = e.sequence
                  WHERE e.authorization_id = :id AND e.event = 'signed'",
@@ -74,11 +88,19 @@ impl Tx<'_> {
         sequence: i64,
         evidence: &Evidence,
     ) -> Result<(), StoreError> {
+        let forwarded = evidence
+            .address_headers
+            .as_ref()
+            .map(serde_json::to_string)
+            .transpose()
+            .map_err(|_json| StoreError::Corrupt("address headers of a signature"))?;
         self.connection
             .prepare_cached(
                 "INSERT INTO signature_evidence
-                   (sequence, link_id, text, text_sha256, text_version, address, user_agent)
-                 VALUES (:sequence, :link, :text, :sha256, :version, :address, :user_agent)",
+                   (sequence, link_id, text, text_sha256, text_version, address, user_agent,
+                    forwarded, asked_from)
+                 VALUES (:sequence, :link, :text, :sha256, :version, :address, :user_agent,
+                         :forwarded, :asked_from)",
             )?
             .execute(named_params! {
                 ":sequence": sequence,
@@ -88,6 +110,8 @@ impl Tx<'_> {
                 ":version": evidence.text_version,
                 ":address": evidence.address,
                 ":user_agent": evidence.user_agent,
+                ":forwarded": forwarded,
+                ":asked_from": evidence.asked_from,
             })?;
         Ok(())
     }
@@ -103,6 +127,12 @@ fn from_row(row: &Row<'_>) -> Result<RecordedSignature, StoreError> {
             text_version: row.get("text_version")?,
             address: row.get("address")?,
             user_agent: row.get("user_agent")?,
+            address_headers: row
+                .get::<_, Option<String>>("forwarded")?
+                .map(|it| serde_json::from_str(&it))
+                .transpose()
+                .map_err(|_json| StoreError::Corrupt("address headers of a signature"))?,
+            asked_from: row.get("asked_from")?,
         }),
     };
     Ok(RecordedSignature {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::handoff::Stage;
+use crate::domain::handoff::{AddressHeaders, Stage};
 use crate::domain::letter::Day;
 use crate::domain::organization::Organization;
 use crate::store::{AuthorizationNote, Evidence, NewAuthorizationEvent};
@@ -68,6 +68,8 @@ pub struct Signing {
     pub address: Option<String>,
     /// The browser's own word.
     pub user_agent: Option<String>,
+    /// The headers that name a client's address.
+    pub address_headers: Option<AddressHeaders>,
     /// The request.
     pub request_id: String,
 }
@@ -121,6 +123,7 @@ pub fn sign_letter(
         let Some(letter) = shown(&handoff, &before, &signing.fingerprint, Day::of(now)) else {
             return Ok(Signed::TextChanged(Box::new(before)));
         };
+        let asked_from = tx.asked_from(&before.link.id)?;
         let event = NewAuthorizationEvent::Signed {
             at: now,
             signer_name,
@@ -134,6 +137,8 @@ pub fn sign_letter(
                 text_version: handoff.letter.version().to_owned(),
                 address: signing.address,
                 user_agent: signing.user_agent.map(|it| printable(&it)),
+                address_headers: signing.address_headers,
+                asked_from,
             })),
         };
         let note = AuthorizationNote {

@@ -1,5 +1,5 @@
-//! One letter, one link, one end: which link a session answers with, when a link ends, and what
-//! it shows after its end.
+//! One letter, one link, one end: which link a session answers with, when a link ends, what it shows
+//! after its end, and what the record says of the addresses behind a signature.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use countersign::api::ApiSettings;
 use countersign::domain::organization::OrganizationId;
-use countersign::http::client_address::TrustedProxies;
+use countersign::http::client_address::{AddressHeader, TrustedProxies};
 use countersign::usecase::handoff_links::{issue_link, list_links, revoke_link};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::cli::Shell;
 use crate::handoff::{Sitting, operator, setup};
 use crate::rig::{Answer, Broker, DAY_MS, Setup};
 use crate::sumsub::{World, kind};
@@ -310,7 +311,7 @@ fn the_state_and_the_end_of_links_are_told_to_their_parties_alone() {
 
 #[test]
 fn a_session_that_shows_its_link_again_is_no_loss_to_a_restore() {
-    let it = Sitting::with("INDIVIDUAL", behind());
+    let it = Sitting::with("INDIVIDUAL", behind(AddressHeader::Any));
     let (register, copy) =
         (it.rig().directory.file("register.db"), it.rig().directory.file("copy.db"));
     it.rig().database().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
@@ -583,8 +584,8 @@ fn a_wrong_or_overlong_link_is_the_same_page_whatever_is_glued_to_it() {
     assert_eq!(raw(&it, &format!("/h/{token}{}", ".".repeat(100_000))), 414);
 }
 
-fn behind() -> Setup {
-    let trusted_proxies = TrustedProxies::parse("127.0.0.1").unwrap();
+fn behind(header: AddressHeader) -> Setup {
+    let trusted_proxies = TrustedProxies::parse("127.0.0.1").unwrap().naming_in(header);
     Setup { api: ApiSettings { trusted_proxies, ..Setup::default().api }, ..setup() }
 }
 
@@ -597,4 +598,124 @@ fn ask_from(it: &Sitting, address: &str) {
     ];
     let session = it.rig().call("POST", "/v1/organizations/verification", &headers, b"");
     assert_eq!(session.status, 200, "{session:?}");
+}
+
+fn evidence(it: &Sitting) -> (Option<String>, Option<String>, Option<String>) {
+    it.rig()
+        .database()
+        .query_row("SELECT address, forwarded, asked_from FROM signature_evidence", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_signature_records_what_the_proxy_said_and_that_it_disagreed() {
+    let both = [("Forwarded", "for=6.6.6.6"), ("X-Forwarded-For", "203.0.113.9")];
+    for (header, address) in [
+        (AddressHeader::Any, "127.0.0.1"),
+        (AddressHeader::XForwardedFor, "203.0.113.9"),
+        (AddressHeader::Forwarded, "6.6.6.6"),
+    ] {
+        let it = Sitting::with("INDIVIDUAL", behind(header));
+        let form = it.form();
+        assert_eq!(it.post_with("/sign", &form, &both).status, 303);
+
+        let receipt = it.get("/receipt.json");
+        assert_eq!(receipt.text("/address"), address);
+        assert_eq!(receipt.body["addressHeadersDisagree"], true);
+        assert_eq!(
+            receipt.body["addressHeaders"],
+            json!([{"name": "Forwarded", "value": "for=6.6.6.6"},
+                   {"name": "X-Forwarded-For", "value": "203.0.113.9"}])
+        );
+        let page = it.get("/receipt").text;
+        assert!(page.contains("also named another network address: Forwarded: for=6.6.6.6"));
+        let recorded: Value = serde_json::from_str(&evidence(&it).1.unwrap()).unwrap();
+        assert_eq!(recorded["headers"][1], json!(["X-Forwarded-For", "203.0.113.9"]));
+        assert_eq!(recorded["disagree"], true);
+    }
+}
+
+#[test]
+fn a_signature_whose_headers_agree_or_are_absent_says_so() {
+    for (headers, disagree) in [
+        (&[][..], false),
+        (&[("X-Forwarded-For", "203.0.113.9")], false),
+        (&[("Forwarded", "for=203.0.113.9"), ("X-Forwarded-For", "203.0.113.9")], false),
+        (&[("X-Forwarded-For", "6.6.6.6, 203.0.113.9"), ("Forwarded", "for=unknown")], false),
+        (&[("Forwarded", "for=\"[2001:db8::1]\""), ("X-Forwarded-For", "2001:db8::2")], true),
+    ] {
+        let it = Sitting::with("INDIVIDUAL", behind(AddressHeader::Any));
+        let form = it.form();
+        assert_eq!(it.post_with("/sign", &form, headers).status, 303);
+
+        let receipt = it.get("/receipt.json");
+        assert_eq!(receipt.body["addressHeadersDisagree"], disagree, "{headers:?}");
+        let recorded = receipt.body["addressHeaders"].as_array().unwrap().len();
+        assert_eq!(recorded, headers.len(), "{headers:?}");
+        assert_eq!(it.get("/receipt").text.contains("also named another"), disagree);
+        assert_eq!(evidence(&it).1.is_some(), !headers.is_empty());
+    }
+    let it = Sitting::with("INDIVIDUAL", behind(AddressHeader::Any));
+    let form = it.form();
+    let long = format!("{}203.0.113.9", "6.6.6.6, ".repeat(300));
+    assert_eq!(it.post_with("/sign", &form, &[("X-Forwarded-For", &long)]).status, 303);
+    let (address, forwarded, _) = evidence(&it);
+    assert_eq!(address.as_deref(), Some("203.0.113.9"));
+    let forwarded = forwarded.unwrap();
+    assert!(forwarded.contains("6.6.6.6, 203.0.113.9") && forwarded.len() < 700, "{forwarded}");
+}
+
+#[test]
+fn a_letter_signed_from_where_its_link_was_asked_for_says_so() {
+    const SAME: &str = "signed from the address that requested the link";
+    for (asked, signer, is_same) in [
+        (&["198.51.100.7"][..], "198.51.100.7", true),
+        (&["198.51.100.7"], "203.0.113.9", false),
+        // The newest session call counts.
+        (&["203.0.113.9", "198.51.100.7"], "203.0.113.9", false),
+        (&["198.51.100.7", "::ffff:203.0.113.9"], "203.0.113.9", true),
+    ] {
+        let it = Sitting::with("INDIVIDUAL", behind(AddressHeader::Any));
+        for address in asked {
+            ask_from(&it, address);
+        }
+        let form = it.form();
+        let signed = it.post_with("/sign", &form, &[("X-Forwarded-For", signer)]);
+        assert_eq!(signed.status, 303);
+
+        let receipt = it.get("/receipt.json");
+        assert_eq!(receipt.body["signedFromAddressOfLinkRequest"], is_same, "{asked:?} {signer}");
+        assert_eq!(it.get("/receipt").text.contains(SAME), is_same);
+        assert!(is_same || !receipt.text.contains("198.51.100.7"), "the broker's own is not told");
+        let asked_from = evidence(&it).2.unwrap();
+        assert_eq!(asked_from == signer, is_same, "{asked_from}");
+
+        let shell = Shell::new();
+        let database = it.rig().directory.file("register.db");
+        let list = ["loa", "list", "--database", database.to_str().unwrap()];
+        assert_eq!(shell.run(&list).ok().contains(SAME), is_same);
+        let evidence = &shell.json(&list)["data"][0]["evidence"];
+        assert_eq!(evidence["signedFromAddressOfLinkRequest"], is_same);
+        assert_eq!(
+            (&evidence["address"], &evidence["addressHeadersDisagree"]),
+            (&json!(signer), &json!(false))
+        );
+    }
+}
+
+#[test]
+fn a_link_that_no_session_asked_for_says_nothing_of_an_address() {
+    let world = World::with(kind(), setup());
+    let broker = world.rig.broker();
+    let customer = world.rig.customer(&broker, "INDIVIDUAL");
+    let it = Sitting { world, broker, customer, path: String::new() };
+    let path = it.shown().1;
+    let it = Sitting { path, ..it };
+    it.sign();
+
+    assert_eq!(it.get("/receipt.json").body["signedFromAddressOfLinkRequest"], Value::Null);
+    assert!(!it.get("/receipt").text.contains("Link requested from"));
+    assert_eq!(evidence(&it), (Some("127.0.0.1".to_owned()), None, None));
 }
