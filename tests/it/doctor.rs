@@ -242,6 +242,20 @@ fn a_proxy_that_is_not_trusted_is_found() {
 }
 
 #[test]
+fn an_operator_with_customers_pages_is_asked_what_the_proxy_logs() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    let public = ["doctor", "--public-url", "https://verify.invalid", "--link-days", "7"];
+
+    let asked = shell.run(&public).out;
+    let line = asked.lines().find(|it| it.contains("links: ")).unwrap();
+    for words in ["sign for 7 days", "log of the proxy", "https://verify.invalid", "Mask /h/"] {
+        assert!(line.contains(words), "{line}");
+    }
+    assert!(!shell.run(&["doctor"]).out.contains("links: "), "there are no links without pages");
+}
+
+#[test]
 fn worlds_that_are_mixed_up_are_found() {
     let world = World::in_real_time();
     let right = shell(&world, &[]);

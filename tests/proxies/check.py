@@ -76,7 +76,16 @@ def main():
             broker = operator("org", "create", "--name", "Broker", "--type", "BUSINESS")
             key = operator("key", "create", "--org", broker, "--name", "first")
             with in_front_of(f"127.0.0.1:{server_port}", PROXY, PLACE, port):
-                check(port, key, settings["COUNTERSIGN_SUMSUB_WEBHOOK_SECRET"], operator)
+                token = check(port, key, settings["COUNTERSIGN_SUMSUB_WEBHOOK_SECRET"], operator)
+                visit(port, token)
+                visit_from_elsewhere(port, token)
+                server.terminate()
+                server.wait(timeout=30)
+                says("without a server the proxy answers 502", visit(port, token) == 502)
+                # nginx cannot mask its error log, and our pages send no referrer.
+                if PROXY == "caddy":
+                    visit_from_elsewhere(port, token)
+                check_logs(Path(PLACE) / f"{PROXY}-{port}", token)
         finally:
             for it in processes:
                 it.terminate()
@@ -147,6 +156,37 @@ def check(port, key, webhook_secret, operator):
     says("who guesses keys is told to stop, whatever address it claims", last == 429, last)
     status, _, _ = Client(port, "127.0.0.3").call("GET", "/v1/organizations", **wrong)
     says("and another client is not", status == 401, status)
+    return url.rsplit("/", 1)[1]
+
+
+def visit(port, token):
+    """Opens a link in every way in which its address may get into a log; the last status."""
+    client, link = Client(port, "127.0.0.4"), f"/h/{token}"
+    for path in [link, f"{link}/status?stage=sign", f"{link}/receipt.json", f"{link}.", f"{link}%29", f"{link}/",
+                 f"/h/{token.upper()}", f"/H/{token.upper()}", f"/%68/{token}", f"/h%2F{token}", f"//h/{token}",
+                 f"/h/x/{token}", f"/h/x/{token}/status", f"{link}/sign"]:
+        for method in ["GET", "HEAD"]:
+            client.call(method, path)
+    return client.call("POST", f"{link}/sign", "name=", Content_Type="application/x-www-form-urlencoded")[0]
+
+
+def visit_from_elsewhere(port, token):
+    """Opens pages whose referrer or query has a link."""
+    client, elsewhere = Client(port, "127.0.0.4"), "https://elsewhere.example/?url=https%3A%2F%2Flocalhost%2Fh%2F"
+    for path in [f"/v1/nothing?next=/h/{token}", f"/docs?next=https%3A%2F%2Flocalhost%2Fh%2F{token}"]:
+        client.call("GET", path)
+    for referrer in [f"https://localhost:{port}/h/{token}", elsewhere + token]:
+        client.call("GET", "/docs", Referer=referrer)
+
+
+def check_logs(directory, token):
+    logs = {it.name: it.read_text(errors="replace") for it in directory.glob("*.log")}
+    seen = {name: len(text) for name, text in logs.items()}
+    says("the access log has the customers' requests, masked", logs["access.log"].count("/h/...") > 30, seen)
+    whole = [line for text in logs.values() for line in text.splitlines() if token in line.lower()]
+    says("no log has a link whole", not whole, whole[:3])
+    plain = logs["access.log"].count("/v1/organizations/verification")
+    says("everything else is logged as it is", plain > 1000, plain)
 
 
 main()

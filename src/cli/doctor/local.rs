@@ -24,6 +24,7 @@ const OUTBOX_MAX_S: i64 = 3_600;
 pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![configuration(config), sumsub_of_the_environment(config)];
     findings.push(proxy(config));
+    findings.extend(links(config));
     findings.push(server(config));
     findings.extend(register(config, now));
     findings.push(modes(config));
@@ -96,6 +97,21 @@ fn proxy(config: &Config) -> Finding {
         );
     }
     Finding::fine("proxy", if is_behind { "trusted" } else { "no https in front is configured" })
+}
+
+/// Whoever reads a customer's link can sign with it. What a proxy writes down cannot be seen from here,
+/// so this asks the operator instead of warning for ever.
+fn links(config: &Config) -> Option<Finding> {
+    config.public_url.as_ref().map(|url| {
+        let days = config.link_days;
+        Finding::fine(
+            "links",
+            format!(
+                "a new one can sign for {days} days. Does a log of the proxy at {url} show them whole? \
+                 Mask /h/ there as packaging/proxies does (docs/operations.md, \"Behind a proxy\")"
+            ),
+        )
+    })
 }
 
 fn server(config: &Config) -> Finding {
