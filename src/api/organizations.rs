@@ -8,9 +8,7 @@ use super::error::ApiError;
 use super::{Call, json, query};
 use crate::domain::authorization::Purpose;
 use crate::domain::fold::{Standing, Verification};
-use crate::domain::organization::{
-    NAME_CHARACTERS_MAX, Name, Organization, OrganizationId, OrganizationType,
-};
+use crate::domain::organization::{Name, Organization, OrganizationId, OrganizationType};
 use crate::http::Response;
 use crate::usecase::Failure;
 use crate::usecase::create_organization::{
@@ -25,12 +23,8 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let kind = fields.text("type")?;
     let metadata = fields.optional_object("metadata")?.unwrap_or_default();
     fields.end()?;
-    let name = Name::parse(&name).ok_or_else(|| {
-        ApiError::invalid(format!(
-            "the field `name` must have 1 to {NAME_CHARACTERS_MAX} characters, a letter or a digit \
-             among them, and no control or invisible characters"
-        ))
-    })?;
+    let name = Name::parse(&name)
+        .map_err(|objection| ApiError::invalid(format!("the field `name` {objection}")))?;
     let kind = OrganizationType::parse(&kind)
         .ok_or_else(|| ApiError::invalid("the field `type` must be BUSINESS or INDIVIDUAL"))?;
     let metadata = checked_metadata(metadata)?;

@@ -4,11 +4,12 @@
 use clap::Args;
 
 use super::exit::{CliError, Exit};
-use super::output::{Answer, Format, printable};
+use super::output::{Answer, Format};
 use super::wiring::{Asks, appliance};
 use super::{Operator, Shape, instant_of, shape_of};
 use crate::api::ExplanationBody;
 use crate::domain::organization::OrganizationId;
+use crate::domain::text::shown;
 use crate::store::{AuthorizationCause, Cause, GateRefusal, Opening};
 use crate::usecase::Appliance;
 use crate::usecase::explain::{Condition, Explanation, RestsOn, explain};
@@ -86,9 +87,9 @@ fn condition(it: &Condition, width: usize) -> String {
     let fact = it
         .fact
         .as_ref()
-        .map(|it| format!("\n           {}, {}, {}", it.event(), it.id(), printable(&why(it))));
+        .map(|it| format!("\n           {}, {}, {}", it.event(), it.id(), shown(&why(it))));
     let (name, value) = (it.name.as_str(), it.value);
-    let note = it.note.as_ref().map(|it| format!("\n           {}", printable(it)));
+    let note = it.note.as_ref().map(|it| format!("\n           {}", shown(it)));
     let below = fact.unwrap_or_default() + &note.unwrap_or_default();
     format!("\n  {holds:<7}  {name:<width$}  {value}{since}{below}")
 }

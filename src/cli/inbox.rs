@@ -267,10 +267,8 @@ fn show(format: Format, delivery: &Delivery) -> Answer {
             ];
             pairs
                 .extend(headers.iter().map(|(name, value)| ("Header", format!("{name}: {value}"))));
-            let mut out = format!("{}\n", fields(&pairs)).into_bytes();
-            out.extend_from_slice(delivery.body.as_deref().unwrap_or(LET_GO.as_bytes()));
-            out.push(b'\n');
-            Answer { out, ..Answer::default() }
+            let body = delivery.body.as_deref().map_or(LET_GO.into(), String::from_utf8_lossy);
+            Answer::text(format!("{}\n{body}\n", fields(&pairs)))
         }
     }
 }

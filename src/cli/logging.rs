@@ -3,11 +3,17 @@
 //! A thread of its own writes it, so that whoever reads it slowly, or not at all, holds up nobody: past
 //! [`LINES_MAX`] waiting lines the next ones are lost, and the log says how many.
 
+use std::fmt::{self, Debug};
 use std::io::{self, BufWriter, IsTerminal as _, Stderr, Write};
 use std::sync::{Arc, OnceLock};
 
+use tracing::field::Field;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
+
+use crate::domain::text::{shown, shown_json};
 
 /// How many lines may wait to be written.
 const LINES_MAX: usize = 8192;
@@ -32,11 +38,23 @@ pub(super) fn start(level: &str) -> Log {
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(writer);
     // Whoever reads the log may end before we do: a line that cannot be written is no reason to panic.
     let log = log.log_internal_errors(false).with_ansi(is_terminal);
-    let started =
-        if is_terminal { log.try_init() } else { log.json().flatten_event(true).try_init() };
+    let started = if is_terminal {
+        log.fmt_fields(debug_fn(field).delimited(" ")).try_init()
+    } else {
+        log.json().flatten_event(true).try_init()
+    };
     // A test that runs two commands in one process has started it already.
     drop(started);
     Log { _written_at_the_end: guard }
+}
+
+/// A field on a terminal. Errors quote Sumsub, receivers and clients, and a terminal would obey them.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    match field.name() {
+        "message" => write!(writer, "{}", shown(&value)),
+        name => write!(writer, "{name}={}", shown(&value)),
+    }
 }
 
 /// stderr, with a line wherever lines are missing.
@@ -61,11 +79,66 @@ impl Write for Lossy {
             self.told = lost;
         }
         // Whole, so that the next word about missing lines is not in the middle of one.
-        self.inner.write_all(lines)?;
+        if self.is_terminal {
+            self.inner.write_all(lines)?;
+        } else {
+            // JSON escapes the controls of ASCII; what reads a journal may print the others.
+            self.inner.write_all(shown_json(&String::from_utf8_lossy(lines)).as_bytes())?;
+        }
         Ok(lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    /// What the log of a terminal says of an event.
+    fn said(tell: impl FnOnce()) -> String {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&lines);
+        let log = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || Kept(Arc::clone(&writer)))
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .finish();
+        tracing::subscriber::with_default(log, tell);
+        let lines = lines.lock().unwrap();
+        String::from_utf8(lines.clone()).unwrap()
+    }
+
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(lines);
+            Ok(lines.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_log_on_a_terminal_obeys_nobody_whom_it_quotes() {
+        let hostile = "a\u{1b}[2J\u{9b}31m\u{202e}b\nc\u{ad}";
+
+        let line = said(|| {
+            tracing::warn!(error = %hostile, name = hostile, debug = ?hostile, "it said {hostile}");
+        });
+
+        assert!(
+            line.contains(r"it said a\u{1b}[2J\u{9b}31m\u{202e}b c\u{ad} error=a\u{1b}"),
+            "{line}"
+        );
+        let obeyed = |it: char| it != '\n' && !crate::domain::text::is_plain(&it.to_string());
+        assert!(!line.contains(obeyed) && line.lines().count() == 1, "{line}");
     }
 }

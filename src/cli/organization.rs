@@ -8,9 +8,8 @@ use super::output::{Answer, Format, List, fields};
 use super::wiring::{Asks, appliance};
 use super::{Operator, Shape};
 use crate::domain::fold::Standing;
-use crate::domain::organization::{
-    NAME_CHARACTERS_MAX, Name, Organization, OrganizationId, OrganizationType,
-};
+use crate::domain::organization::{Name, Organization, OrganizationId, OrganizationType};
+use crate::domain::text::Objection;
 use crate::store::{Opening, Reader};
 use crate::usecase::Failure;
 use crate::usecase::authorizations::{Page, page};
@@ -80,7 +79,7 @@ pub(super) fn run(
     match arguments.command {
         OrganizationCommand::Create { name, kind, created_by, metadata } => {
             let new = NewOrganization {
-                name: Name::parse(&name).ok_or_else(bad_name)?,
+                name: Name::parse(&name).map_err(bad_name)?,
                 kind: OrganizationType::parse(&kind).unwrap_or(OrganizationType::Business),
                 metadata: metadata_of(&metadata)?,
                 creator: created_by.map(OrganizationId::new),
@@ -213,12 +212,6 @@ fn metadata_of(text: &str) -> Result<String, CliError> {
     Ok(checked_metadata(object)?)
 }
 
-fn bad_name() -> CliError {
-    CliError::new(
-        Exit::Usage,
-        format!(
-            "--name must have 1 to {NAME_CHARACTERS_MAX} characters, a letter or a digit among them, \
-             and no control or invisible characters: type it instead of pasting it"
-        ),
-    )
+fn bad_name(objection: Objection) -> CliError {
+    CliError::new(Exit::Usage, format!("--name {objection}"))
 }

@@ -1,4 +1,7 @@
 //! The only writer: answers to stdout, the story to stderr, and tables of plain aligned columns.
+//!
+//! Names, reasons, bodies and errors come from others, so nothing is written that a terminal would obey
+//! or that a reader would not see: every character of that kind is shown by its number (`domain::text`).
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
@@ -7,6 +10,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::exit::{CliError, Exit};
+use crate::domain::text::{shown, shown_json, shown_lines};
 use crate::domain::timestamp::Timestamp;
 
 /// Whom an answer is for.
@@ -29,8 +33,8 @@ impl Format {
 /// What a command says in the end.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
-    /// For stdout, byte for byte.
-    pub(super) out: Vec<u8>,
+    /// For stdout.
+    pub(super) out: String,
     /// For stderr: what happened besides, what to do next.
     pub(super) story: Option<String>,
     /// The verdict, if it is not plain success.
@@ -40,12 +44,12 @@ pub(super) struct Answer {
 impl Answer {
     /// Text for people, complete with its last newline.
     pub(super) fn text(text: String) -> Self {
-        Self { out: text.into_bytes(), ..Self::default() }
+        Self { out: text, ..Self::default() }
     }
 
     /// JSON for programs.
     pub(super) fn json(value: &Value) -> Self {
-        Self::text(format!("{value:#}\n"))
+        Self::text(format!("{}\n", shown_json(&format!("{value:#}"))))
     }
 
     /// The same with a story.
@@ -107,15 +111,21 @@ pub(super) fn refuse(error: &CliError) -> ExitCode {
 
 /// Help and version go to stdout and are success; a wrong command line goes to stderr.
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
-    // Nowhere to say that saying failed.
-    drop(error.print());
+    let plain = error.render().to_string();
+    // An error repeats what was typed. Where that is nothing for a terminal, clap's colours go as well.
+    if shown_lines(&plain) == plain {
+        // Nowhere to say that saying failed.
+        drop(error.print());
+    } else {
+        tell(plain.trim_end());
+    }
     if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
 }
 
 /// Writes to stdout at once.
-pub(super) fn out(bytes: &[u8]) -> io::Result<()> {
+pub(super) fn out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+    match stdout.write_all(shown_lines(text).as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
@@ -124,7 +134,7 @@ pub(super) fn out(bytes: &[u8]) -> io::Result<()> {
 /// Tells one thing on stderr.
 pub(super) fn tell(story: &str) {
     // Nowhere to say that saying failed.
-    drop(writeln!(io::stderr().lock(), "{story}"));
+    drop(writeln!(io::stderr().lock(), "{}", shown_lines(story)));
 }
 
 /// Columns as wide as their widest cell, two spaces apart, nothing after the last.
@@ -133,7 +143,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let lines = || std::iter::once(&head).chain(rows);
     let widths: Vec<usize> = (0..head.len())
         .map(|column| {
-            lines().filter_map(|it| it.get(column)).map(|it| printable(it).chars().count()).max()
+            lines().filter_map(|it| it.get(column)).map(|it| shown(it).chars().count()).max()
         })
         .map(Option::unwrap_or_default)
         .collect();
@@ -142,7 +152,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         let cells: Vec<String> = line
             .iter()
             .zip(&widths)
-            .map(|(cell, width)| format!("{:<width$}", printable(cell)))
+            .map(|(cell, width)| format!("{:<width$}", shown(cell)))
             .collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
@@ -155,7 +165,7 @@ pub(super) fn fields(pairs: &[(&str, String)]) -> String {
     let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     pairs.iter().fold(String::new(), |mut text, (name, value)| {
         // Writing to a String does not fail.
-        writeln!(text, "{name:<width$}  {}", printable(value)).unwrap_or_default();
+        writeln!(text, "{name:<width$}  {}", shown(value)).unwrap_or_default();
         text
     })
 }
@@ -163,11 +173,6 @@ pub(super) fn fields(pairs: &[(&str, String)]) -> String {
 /// An instant, or a dash.
 pub(super) fn instant(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "-".to_owned(), |it| it.to_string())
-}
-
-/// Text from outside on one line, unable to steer a terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect()
 }
 
 #[cfg(test)]
@@ -186,6 +191,6 @@ mod tests {
     fn no_cell_can_steer_a_terminal_or_break_a_line() {
         let rows = vec![vec!["a\u{1b}[2J\nb".to_owned()]];
 
-        assert_eq!(table(&["A"], &rows), "A\na [2J b\n");
+        assert_eq!(table(&["A"], &rows), "A\na\\u{1b}[2J b\n");
     }
 }

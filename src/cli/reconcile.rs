@@ -4,10 +4,11 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit, at_sumsub};
-use super::output::{Answer, Format, printable, table, tell};
+use super::output::{Answer, Format, table, tell};
 use super::wiring::{Asks, appliance, pause};
 use super::{Operator, Shape};
 use crate::domain::organization::OrganizationId;
+use crate::domain::text::shown;
 use crate::store::Opening;
 use crate::usecase::reconcile::{Finding, FindingKind, Mode, PACE, Report, Scope, reconcile};
 
@@ -125,7 +126,7 @@ fn row(finding: &Finding) -> Vec<String> {
         }
         FindingKind::Ignored(outcome) => {
             let level = finding.level.as_deref().unwrap_or("none");
-            let said = format!("{} (level {})", outcome.as_str(), printable(level));
+            let said = format!("{} (level {})", outcome.as_str(), shown(level));
             vec![id, "-".to_owned(), "-".to_owned(), said, "-".to_owned()]
         }
         FindingKind::Overruled { verdict, status } => vec![

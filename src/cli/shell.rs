@@ -38,14 +38,14 @@ pub(super) struct ManArguments {
 pub(super) fn completions(mut command: clap::Command, arguments: &CompletionsArguments) -> Answer {
     let mut out = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "countersign", &mut out);
-    Answer { out, ..Answer::default() }
+    Answer::text(String::from_utf8_lossy(&out).into_owned())
 }
 
 pub(super) fn man(command: clap::Command, arguments: &ManArguments) -> Result<Answer, CliError> {
     let Some(directory) = &arguments.directory else {
         let mut out = Vec::new();
         clap_mangen::Man::new(command).render(&mut out)?;
-        return Ok(Answer { out, ..Answer::default() });
+        return Ok(Answer::text(String::from_utf8_lossy(&out).into_owned()));
     };
     let place = directory.display();
     write_pages(command, directory).with_context(|| format!("cannot write pages into {place}"))?;

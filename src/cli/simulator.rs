@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &SimulatorArguments) -> Result<Answer, CliError> {
     tell(&simulator.greeting());
     tell(&format!("The API is at {}; play it at {}", api_url(&ports), control_url(&ports)));
     tell(&levels(&Settings::default()));
-    output::out(variables(&simulator, &ports).as_bytes())?;
+    output::out(&variables(&simulator, &ports))?;
     stop.wait();
     close(&simulator, ports);
     Ok(Answer::default())

@@ -15,7 +15,7 @@ use crate::domain::fold::{Fact, Standing, Verification};
 use crate::domain::organization::{Organization, OrganizationId};
 use crate::store::{Cause, Opening, RecordedFact};
 use crate::usecase::authenticate::Admission;
-use crate::usecase::decide::{Decision, Ground, Shown, decide, shown};
+use crate::usecase::decide::{Decision, Ground, Shown, decide, operators_cause, shown};
 use crate::usecase::history::{Change, status_changes};
 use crate::usecase::import_verification::{
     SHARE_TOKEN_CHARACTERS_MAX, ShareToken, import_verification,
@@ -154,11 +154,11 @@ pub(super) fn run(
         VerificationCommand::Resubmit(it) => decided(Decision::Resubmit, &it),
         VerificationCommand::Reopen(it) => decided(Decision::Reopen, &it),
         VerificationCommand::Start { org, reason } => {
-            start(operator, format, OrganizationId::new(org), reason)
+            start(operator, format, OrganizationId::new(org), &reason)
         }
         VerificationCommand::Import { org, share_token, reason } => {
             let token = share_token.map_or_else(token_from_stdin, Ok)?;
-            import(operator, format, &OrganizationId::new(org), (&token, reason))
+            import(operator, format, &OrganizationId::new(org), (&token, &reason))
         }
     }
 }
@@ -317,10 +317,10 @@ fn start(
     operator: &Operator,
     format: Format,
     id: OrganizationId,
-    reason: String,
+    reason: &str,
 ) -> Result<Answer, CliError> {
+    let cause = operators_cause(&operator.actor, reason)?;
     let appliance = appliance(&operator.config, Opening::MustExist, Asks::Sumsub)?;
-    let cause = Cause::Operator { actor: operator.actor.clone(), reason };
     let by = (cause, Admission::of_operator());
     let session = start_session(&appliance, &Acting::for_itself(id), by, None)?;
     let token = session.access_token.expose();
@@ -342,7 +342,7 @@ fn import(
     operator: &Operator,
     format: Format,
     id: &OrganizationId,
-    (token, reason): (&str, String),
+    (token, reason): (&str, &str),
 ) -> Result<Answer, CliError> {
     let token = ShareToken::parse(token).ok_or_else(|| {
         CliError::new(
@@ -350,8 +350,8 @@ fn import(
             format!("a share token has 1 to {SHARE_TOKEN_CHARACTERS_MAX} characters and no spaces"),
         )
     })?;
+    let cause = operators_cause(&operator.actor, reason)?;
     let appliance = appliance(&operator.config, Opening::MustExist, Asks::Sumsub)?;
-    let cause = Cause::Operator { actor: operator.actor.clone(), reason };
     let standing = import_verification(&appliance, &Acting::for_itself(id.clone()), &token, cause)?;
     Ok(stands(format, id, standing))
 }

@@ -366,13 +366,10 @@ fn delivery(format: Format, delivery: &OutgoingDelivery) -> Answer {
                 pairs.push(("Attempt", format!("{} {} {}", it.started_at, came_to(it), it.url)));
                 pairs.push(("Signature", format!("{} {}", it.signed_at_s, it.signature)));
                 let answer = String::from_utf8_lossy(it.answer.as_deref().unwrap_or_default());
-                // A receiver's text must not steer an operator's terminal.
-                pairs.push(("Answer", answer.escape_debug().to_string()));
+                pairs.push(("Answer", answer.into_owned()));
             }
-            let mut out = format!("{}\n", fields(&pairs)).into_bytes();
-            out.extend_from_slice(&delivery.body);
-            out.push(b'\n');
-            Answer { out, ..Answer::default() }
+            let body = String::from_utf8_lossy(&delivery.body);
+            Answer::text(format!("{}\n{body}\n", fields(&pairs)))
         }
     }
 }

@@ -13,10 +13,11 @@ use crate::console::keys::Action;
 use crate::console::state::Sent;
 use crate::domain::fold::Overrule;
 use crate::domain::organization::{Name, OrganizationId, OrganizationType};
+use crate::domain::text::{self, Objection};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Event;
 use crate::store::IgnoredApproval;
-use crate::usecase::authorizations::Signature;
+use crate::usecase::authorizations::{EVIDENCE_CHARACTERS_MAX, Signature};
 use crate::usecase::create_organization::NewOrganization;
 use crate::usecase::decide::{Decision, Ground, REASON_CHARACTERS_MAX, Shown};
 use crate::usecase::explain::ignored_in_words;
@@ -443,11 +444,12 @@ impl Dialog {
     }
 
     fn reason(&self) -> Result<String, String> {
-        let reason = self.typed(REASON).trim();
-        if (1..=REASON_CHARACTERS_MAX).contains(&reason.chars().count()) {
-            Ok(reason.to_owned())
-        } else {
-            Err(format!("say why, in 1 to {REASON_CHARACTERS_MAX} characters"))
+        match text::line(self.typed(REASON), REASON_CHARACTERS_MAX) {
+            Ok(reason) => Ok(reason.to_owned()),
+            Err(Objection::Empty { at_most }) => {
+                Err(format!("say why, in 1 to {at_most} characters"))
+            }
+            Err(objection) => Err(format!("the reason {objection}")),
         }
     }
 
@@ -469,8 +471,8 @@ impl Dialog {
     }
 
     fn create(&self) -> Result<Act, String> {
-        let name = Name::parse(self.typed("Name"))
-            .ok_or("a name has 1 to 200 characters, one a letter or digit, none invisible")?;
+        let name =
+            Name::parse(self.typed("Name")).map_err(|objection| format!("the name {objection}"))?;
         let kind = OrganizationType::parse(self.typed("Type")).ok_or("choose a type")?;
         let creator = self.typed("Created by (org id, or empty)").trim();
         let creator = (!creator.is_empty()).then(|| OrganizationId::new(creator));
@@ -483,10 +485,12 @@ impl Dialog {
         if at > now {
             return Err("a signature cannot be dated ahead".to_owned());
         }
-        let word = |label: &'static str| {
-            let text = self.typed(label).trim();
-            if text.is_empty() { Err(format!("fill in: {label}")) } else { Ok(text.to_owned()) }
-        };
+        let word =
+            |label: &'static str| match text::name(self.typed(label), EVIDENCE_CHARACTERS_MAX) {
+                Ok(text) => Ok(text.to_owned()),
+                Err(Objection::Empty { .. }) => Err(format!("fill in: {label}")),
+                Err(objection) => Err(format!("{label} {objection}")),
+            };
         let signature = Signature {
             at,
             signer_name: word("Signer's name")?,

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! version: 2026-11
+//! language: en
 //!
 //! == BUSINESS ==
 //! … {customer} {customer_id} {broker} {broker_id} {date} {version} …
@@ -10,9 +11,11 @@
 //! == INDIVIDUAL ==
 //! …
 //! ```
-//! Blanks are filled in one pass, so a name that looks like a blank stays a name.
+//! Blanks are filled in one pass, so a name that looks like a blank stays a name. The language may be
+//! left out: then no page claims one.
 
 use crate::domain::organization::{Organization, OrganizationType};
+use crate::domain::text;
 use crate::domain::timestamp::Timestamp;
 
 /// The text in this repository, in the form that an operator's own text file has.
@@ -28,6 +31,7 @@ const REQUIRED: [&str; 3] = ["customer", "broker", "date"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LetterTemplate {
     version: String,
+    language: Option<Language>,
     business: Vec<Piece>,
     individual: Vec<Piece>,
 }
@@ -37,6 +41,8 @@ pub struct LetterTemplate {
 pub enum LetterError {
     /// The first line is not `version: …` with 1 to 40 characters.
     NoVersion,
+    /// The line `language: …` has no language tag of BCP 47.
+    BadLanguage,
     /// A section is missing or empty.
     NoSection(&'static str),
     /// A blank that is not known.
@@ -55,6 +61,9 @@ impl std::fmt::Display for LetterError {
             Self::NoVersion => write!(
                 f,
                 "the first line must be `version: …` with 1 to {VERSION_CHARACTERS_MAX} characters"
+            ),
+            Self::BadLanguage => f.write_str(
+                "the line `language: …` must have a language tag, as de, pt-BR or ar; or leave it out",
             ),
             Self::NoSection(name) => write!(f, "there is no text under `== {name} ==`"),
             Self::UnknownBlank(name) => write!(
@@ -115,11 +124,17 @@ impl LetterTemplate {
         }
         let (first, rest) = file.split_once('\n').ok_or(LetterError::NoVersion)?;
         let version = first.strip_prefix("version:").map(str::trim).unwrap_or_default();
-        if !(1..=VERSION_CHARACTERS_MAX).contains(&version.chars().count()) {
-            return Err(LetterError::NoVersion);
-        }
+        let version = text::line(version, VERSION_CHARACTERS_MAX)
+            .map_err(|_objection| LetterError::NoVersion)?;
+        let (head, _) = rest.split_once("== ").unwrap_or((rest, ""));
+        let language = head.lines().find_map(|it| it.strip_prefix("language:"));
+        let language = match language {
+            Some(tag) => Some(Language::parse(tag.trim()).ok_or(LetterError::BadLanguage)?),
+            None => None,
+        };
         Ok(Self {
             version: version.to_owned(),
+            language,
             business: section(rest, "BUSINESS")?,
             individual: section(rest, "INDIVIDUAL")?,
         })
@@ -128,6 +143,11 @@ impl LetterTemplate {
     /// The version, as the file names it.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The language that the file names, if it names one.
+    pub fn language(&self) -> Option<&Language> {
+        self.language.as_ref()
     }
 
     /// The letter by which `customer` authorizes `broker`, dated the day of `at` in UTC. Ends with a
@@ -182,6 +202,52 @@ fn pieces(text: &str) -> Result<Vec<Piece>, LetterError> {
         pieces.push(Piece::Words(words.to_owned()));
     }
     Ok(pieces)
+}
+
+/// The language of a letter: a tag of BCP 47.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Language(String);
+
+/// The longest tag: BCP 47 asks for room for 35 characters.
+const LANGUAGE_CHARACTERS_MAX: usize = 35;
+/// Languages that are written from right to left where the tag names no script.
+const RIGHT_TO_LEFT: [&str; 14] =
+    ["ar", "arc", "ckb", "dv", "fa", "he", "iw", "nqo", "ps", "sd", "syr", "ug", "ur", "yi"];
+/// Scripts that run from right to left (ISO 15924).
+const RIGHT_TO_LEFT_SCRIPTS: [&str; 10] =
+    ["adlm", "arab", "aran", "hebr", "mand", "nkoo", "rohg", "samr", "syrc", "thaa"];
+
+impl Language {
+    /// Takes a tag: a language of 2 to 8 letters, and subtags of 1 to 8 letters or digits.
+    fn parse(tag: &str) -> Option<Self> {
+        let mut subtags = tag.split('-');
+        let language = subtags.next().unwrap_or_default();
+        let fits = (2..=8).contains(&language.len())
+            && language.chars().all(|it| it.is_ascii_alphabetic())
+            && subtags.all(|it| {
+                (1..=8).contains(&it.len()) && it.chars().all(|it| it.is_ascii_alphanumeric())
+            })
+            && tag.len() <= LANGUAGE_CHARACTERS_MAX;
+        fits.then(|| Self(tag.to_owned()))
+    }
+
+    /// The tag.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is written from right to left: by the script in the tag, or else by the language.
+    pub fn is_right_to_left(&self) -> bool {
+        let tag = self.0.to_ascii_lowercase();
+        let mut subtags = tag.split('-');
+        let language = subtags.next().unwrap_or_default();
+        let is_script = |it: &&str| it.len() == 4 && it.chars().all(|it| it.is_ascii_alphabetic());
+        // A script follows the language, or an extension of it in three letters.
+        match subtags.take_while(|it| it.len() > 1).take(2).find(is_script) {
+            Some(script) => RIGHT_TO_LEFT_SCRIPTS.contains(&script),
+            None => RIGHT_TO_LEFT.contains(&language),
+        }
+    }
 }
 
 /// A day in UTC, as a letter is dated: `2026-05-15`.
@@ -270,6 +336,48 @@ mod tests {
             assert_eq!(LetterTemplate::parse(&whole.replace(from, to)), Err(expected));
         }
     }
+
+    #[test]
+    fn a_letter_names_its_language_or_claims_none() {
+        let of = |line: &str| {
+            let file = STANDARD_LETTER.replace("language: en\n", line);
+            LetterTemplate::parse(&file).map(|it| it.language().cloned())
+        };
+
+        let standard = LetterTemplate::parse(STANDARD_LETTER).unwrap();
+        assert_eq!(standard.language().map(Language::as_str), Some("en"));
+        assert_eq!(of(""), Ok(None));
+        for (tag, is_right_to_left) in [
+            ("de", false),
+            ("pt-BR", false),
+            ("zh-Hant-TW", false),
+            ("ar", true),
+            ("AR-eg", true),
+            ("az-Arab", true),
+            ("ks-Deva", false),
+            ("ur-Latn", false),
+            ("he-x-abcd-efgh", true),
+        ] {
+            let language = of(&format!("language: {tag}\r\n")).unwrap().unwrap();
+            assert_eq!((language.as_str(), language.is_right_to_left()), (tag, is_right_to_left));
+        }
+        for refused in [
+            "",
+            "d",
+            "german language",
+            "de_DE",
+            "de-",
+            "de\" onload=",
+            "x-klingon",
+            "languages",
+            "de-aaaaaaaaa",
+            "de-aaaaaaaa-aaaaaaaa-aaaaaaaa-aaaaaaaa",
+        ] {
+            let refusal = of(&format!("language: {refused}\n"));
+            assert_eq!(refusal, Err(LetterError::BadLanguage), "{refused:?}");
+        }
+    }
+
     #[test]
     fn a_template_may_be_as_long_as_its_bound_and_no_longer() {
         let shortest = "version: 1\n== BUSINESS ==\n{customer}{broker}{date}\n\
@@ -301,6 +409,7 @@ mod tests {
     fn what_is_wrong_with_a_file_is_said_in_its_own_words() {
         for (error, words) in [
             (LetterError::NoVersion, "`version: …`"),
+            (LetterError::BadLanguage, "`language: …`"),
             (LetterError::NoSection("INDIVIDUAL"), "`== INDIVIDUAL ==`"),
             (LetterError::UnknownBlank("day".to_owned()), "{day} is not known"),
             (LetterError::MissingBlank("BUSINESS", "date"), "BUSINESS text must name {date}"),

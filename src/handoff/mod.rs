@@ -16,6 +16,7 @@
 
 mod assets;
 mod bounds;
+mod letter;
 mod page;
 mod place;
 mod receipt;

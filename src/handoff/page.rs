@@ -4,10 +4,11 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets::{SCRIPT, STYLE};
-use super::text::{Ending, Text, fill};
+use super::text::{Ending, Part, Text, parts};
 use super::{Visit, path};
 use crate::domain::handoff::Stage;
 use crate::domain::organization::OrganizationType;
+use crate::domain::text::shown;
 use crate::http::Response;
 use crate::usecase::handoff_links::{LinkToken, WebSdk};
 use crate::usecase::open_link::Sitting;
@@ -118,9 +119,39 @@ pub(super) fn progress(text: &Text, sitting: &Sitting) -> Markup {
     }
 }
 
-/// A sentence with the parties' names.
-pub(super) fn named(sentence: &str, sitting: &Sitting) -> String {
-    fill(sentence, sitting.customer.name.as_str(), sitting.broker.name.as_str())
+/// A sentence with the parties' names, each by itself: a name that runs from right to left would take
+/// the numbers and stops beside it along.
+pub(super) fn named(sentence: &'static str, sitting: &Sitting) -> Markup {
+    html! {
+        @for part in parts(sentence) {
+            @match part {
+                Part::Words(words) => { (words) }
+                Part::Customer => { (party(sitting.customer.name.as_str())) }
+                Part::Broker => { (party(sitting.broker.name.as_str())) }
+            }
+        }
+    }
+}
+
+/// The same where there is no markup, as in a title.
+pub(super) fn named_plainly(sentence: &'static str, sitting: &Sitting) -> String {
+    let isolated = |name: &str| match shown(name) {
+        // What has nothing to turn needs no first strong isolate around it.
+        name if name.is_ascii() => name.into_owned(),
+        name => format!("\u{2068}{name}\u{2069}"),
+    };
+    parts(sentence)
+        .map(|part| match part {
+            Part::Words(words) => words.to_owned(),
+            Part::Customer => isolated(sitting.customer.name.as_str()),
+            Part::Broker => isolated(sitting.broker.name.as_str()),
+        })
+        .collect()
+}
+
+/// A name, or other text that somebody typed: of its own direction, and not to be translated.
+pub(super) fn party(name: &str) -> Markup {
+    html! { bdi translate="no" { (shown(name)) } }
 }
 
 /// A page that knows no link.

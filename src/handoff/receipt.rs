@@ -5,7 +5,8 @@
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::page::{Page, Script, ending, guards, has_receipt, plain};
+use super::letter::block as letter_block;
+use super::page::{Page, Script, ending, guards, has_receipt, party, plain};
 use super::verify::json;
 use super::{Visit, path};
 use crate::domain::handoff::Stage;
@@ -123,13 +124,11 @@ pub(super) fn show(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> R
         section aria-labelledby="evidence-title" {
             h2 #evidence-title { (words.evidence) }
             div.card { (evidence(visit, &receipt)) }
-            p.quiet { (words.check) " " code { (words.check_command) } }
+            p.quiet { (words.check) " " code translate="no" { (words.check_command) } }
         }
         section aria-labelledby="letter-title" {
             h2 #letter-title { (words.letter) }
-            div.card.letter lang="en" {
-                @for paragraph in receipt.text.trim().split("\n\n") { p { (paragraph) } }
-            }
+            (letter_block(visit, sitting, receipt.text, receipt.text_version))
         }
         div.actions { a.button.second href=(path(token, "")) { (words.back) } }
     };
@@ -138,25 +137,26 @@ pub(super) fn show(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> R
 
 fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
     let words = &visit.text.receipt;
-    let party = |it: &Party<'_>| format!("{} ({})", it.name, it.organization_id);
+    let organization =
+        |it: &Party<'_>| html! { (party(it.name)) " (" (party(it.organization_id)) ")" };
     let headers = receipt.address_headers.iter().map(|it| format!("{}: {}", it.name, it.value));
     let headers = headers.collect::<Vec<_>>().join("; ");
-    let disagreement = format!("{} {headers}", words.address_headers_disagree);
+    let disagreement = html! { (words.address_headers_disagree) " " (party(&headers)) };
     let is_same = receipt.signed_from_address_of_link_request == Some(true);
     let rows = [
-        (words.granted_by, Some(party(&receipt.granting_organization))),
-        (words.granted_to, Some(party(&receipt.authorized_organization))),
-        (words.signed_by, Some(receipt.signer_name.to_owned())),
-        (words.role, Some(receipt.signer_role.to_owned())),
-        (words.signed_at, Some(receipt.signed_at.clone())),
-        (words.withdrawn_at, receipt.revoked_at.clone()),
-        (words.how, Some(receipt.signed_how.to_owned())),
-        (words.version, Some(receipt.text_version.to_owned())),
-        (words.address, receipt.address.map(ToOwned::to_owned)),
+        (words.granted_by, Some(organization(&receipt.granting_organization))),
+        (words.granted_to, Some(organization(&receipt.authorized_organization))),
+        (words.signed_by, Some(party(receipt.signer_name))),
+        (words.role, Some(party(receipt.signer_role))),
+        (words.signed_at, Some(party(&receipt.signed_at))),
+        (words.withdrawn_at, receipt.revoked_at.as_deref().map(party)),
+        (words.how, Some(html! { (receipt.signed_how) })),
+        (words.version, Some(party(receipt.text_version))),
+        (words.address, receipt.address.map(party)),
         (words.address_headers, receipt.address_headers_disagree.then_some(disagreement)),
-        (words.link_request, is_same.then(|| words.link_request_same.to_owned())),
-        (words.user_agent, receipt.user_agent.map(ToOwned::to_owned)),
-        (words.link, Some(receipt.link_id.to_owned())),
+        (words.link_request, is_same.then(|| html! { (words.link_request_same) })),
+        (words.user_agent, receipt.user_agent.map(party)),
+        (words.link, Some(party(receipt.link_id))),
     ];
     html! {
         dl {
@@ -167,7 +167,7 @@ fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
                 }
             }
             dt { (words.sha256) }
-            dd { code { (receipt.text_sha256) } }
+            dd { code translate="no" { (receipt.text_sha256) } }
         }
     }
 }

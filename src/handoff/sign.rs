@@ -5,14 +5,15 @@ use std::net::IpAddr;
 
 use maud::{Markup, html};
 
-use super::page::{Page, Script, ending, has_receipt, named, progress};
-use super::{Refusal, Visit, path};
+use super::page::{Page, Script, ending, has_receipt, named, named_plainly, progress};
+use super::{Refusal, Visit, letter, path};
 use crate::domain::handoff::Stage;
 use crate::domain::organization::OrganizationType;
+use crate::domain::text::Objection;
 use crate::http::Response;
 use crate::usecase::handoff_links::LinkToken;
 use crate::usecase::open_link::{Sitting, open_link};
-use crate::usecase::sign_letter::{Signed, Signing, is_signable, sign_letter};
+use crate::usecase::sign_letter::{Signed, Signing, sign_letter, signable};
 
 /// What stands in the form, and what is wrong with it.
 pub(super) struct Entered {
@@ -66,7 +67,7 @@ impl Entered {
     }
 
     fn is_complete(&self) -> bool {
-        is_signable(&self.name) && is_signable(&self.role) && self.agrees
+        signable(&self.name).is_ok() && signable(&self.role).is_ok() && self.agrees
     }
 }
 
@@ -144,17 +145,15 @@ pub(super) fn form(
         OrganizationType::Business => words.lead_business,
         OrganizationType::Individual => words.lead_individual,
     };
-    let title = named(words.title, sitting);
+    let version = visit.handoff().map_or("", |it| it.letter.version());
     let main = html! {
         (progress(text, sitting))
-        h1 { (title) }
+        h1 { (named(words.title, sitting)) }
         (alert(visit, entered))
         p { (named(lead, sitting)) }
         section aria-labelledby="letter-title" {
             h2 #letter-title { (words.letter) }
-            div.card.letter lang="en" {
-                @for paragraph in sitting.letter.text.trim().split("\n\n") { p { (paragraph) } }
-            }
+            (letter::block(visit, sitting, &sitting.letter.text, version))
         }
         section aria-labelledby="form-title" {
             h2 #form-title { (words.form) }
@@ -171,6 +170,7 @@ pub(super) fn form(
         FormState::Incomplete => (422, Some(words.errors)),
         FormState::LetterChanged => (409, Some(words.changed_title)),
     };
+    let title = named_plainly(words.title, sitting);
     let title = prefix.map_or_else(|| title.clone(), |it| format!("{it}: {title}"));
     Page { status, title: &title, main, script: Script::None }.render(text)
 }
@@ -201,26 +201,30 @@ fn alert(visit: &Visit<'_>, entered: &Entered) -> Markup {
 }
 
 /// The fields that are wrong, with what is wrong.
-fn wrongs(visit: &Visit<'_>, entered: &Entered) -> Vec<(&'static str, &'static str)> {
+fn wrongs(visit: &Visit<'_>, entered: &Entered) -> Vec<(&'static str, String)> {
     let words = &visit.text.sign;
-    let wrong = |text: &str, missing, illegible| if text.is_empty() { missing } else { illegible };
-    let name = wrong(&entered.name, words.name_missing, words.name_illegible);
-    let role = wrong(&entered.role, words.role_missing, words.role_illegible);
+    let wrong = |text: &str, missing: &str, illegible: &str| match signable(text) {
+        Ok(()) => None,
+        Err(Objection::Empty { .. }) => Some(missing.to_owned()),
+        Err(Objection::Character(it, _)) => Some(format!("{illegible} (U+{:04X})", u32::from(it))),
+        Err(Objection::Long { .. } | Objection::Nameless) => Some(illegible.to_owned()),
+    };
     [
-        ("name", name, is_signable(&entered.name)),
-        ("role", role, is_signable(&entered.role)),
-        ("consent", words.consent_missing, entered.agrees),
+        ("name", wrong(&entered.name, words.name_missing, words.name_illegible)),
+        ("role", wrong(&entered.role, words.role_missing, words.role_illegible)),
+        ("consent", (!entered.agrees).then(|| words.consent_missing.to_owned())),
     ]
     .into_iter()
-    .filter(|(_, _, is_right)| entered.state == FormState::Incomplete && !is_right)
-    .map(|(field, wrong, _)| (field, wrong))
+    .filter(|_| entered.state == FormState::Incomplete)
+    .filter_map(|(field, wrong)| Some((field, wrong?)))
     .collect()
 }
 
 fn fields(visit: &Visit<'_>, sitting: &Sitting, entered: &Entered) -> Markup {
     let words = &visit.text.sign;
     let wrongs = wrongs(visit, entered);
-    let wrong_of = |field: &str| wrongs.iter().find(|(it, _)| *it == field).map(|(_, it)| *it);
+    let wrong_of =
+        |field: &str| wrongs.iter().find(|(it, _)| *it == field).map(|(_, it)| it.as_str());
     let (role_hint, consent) = match sitting.customer.kind {
         OrganizationType::Business => (words.role_hint_business, words.consent_business),
         OrganizationType::Individual => (words.role_hint_individual, words.consent_individual),
@@ -257,7 +261,7 @@ fn text_field(
             label for=(name) { (label) }
             p.hint id={ (name) "-hint" } { (hint) }
             @if let Some(wrong) = wrong { p.wrong id={ (name) "-wrong" } { (wrong) } }
-            input type="text" id=(name) name=(name) value=(value) required maxlength="200"
+            input type="text" id=(name) name=(name) value=(value) required maxlength="200" dir="auto"
                 autocomplete=(autocomplete) aria-describedby=(described_by)
                 aria-invalid=[wrong.map(|_| "true")];
         }

@@ -1,6 +1,6 @@
 //! Every sentence that a customer reads, by language. A translation is one more file with one more
-//! [`Text`]; the compiler says what it forgot. `{customer}` and `{broker}` are filled in by
-//! [`fill`], and what is filled in is escaped where it is shown.
+//! [`Text`]; the compiler says what it forgot. `{customer}` and `{broker}` are filled in where
+//! [`parts`] cuts the sentence.
 
 mod en;
 
@@ -128,18 +128,26 @@ pub(super) struct ReceiptText {
     pub(super) none: Ending,
 }
 
-/// Fills the parties' names into a sentence, in one pass.
-pub(super) fn fill(sentence: &str, customer: &str, broker: &str) -> String {
-    let mut parts = sentence.split('{');
-    let mut filled = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (name, words) = part.split_once('}').unwrap_or(("", part));
-        filled.push_str(match name {
-            "customer" => customer,
-            "broker" => broker,
-            _ => "",
-        });
-        filled.push_str(words);
-    }
-    filled
+/// What a sentence consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Words(&'static str),
+    Customer,
+    Broker,
+}
+
+/// A sentence in its order, cut where a name is filled in.
+pub(super) fn parts(sentence: &'static str) -> impl Iterator<Item = Part> {
+    sentence.split('{').enumerate().flat_map(|(at, part)| {
+        let (name, words) = match part.split_once('}') {
+            Some((name, words)) if at > 0 => (name, words),
+            _ => ("", part),
+        };
+        let name = match name {
+            "customer" => Some(Part::Customer),
+            "broker" => Some(Part::Broker),
+            _ => None,
+        };
+        name.into_iter().chain([Part::Words(words)])
+    })
 }

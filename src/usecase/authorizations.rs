@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use crate::domain::authorization::{Authorization, AuthorizationStatus};
-use crate::domain::organization::{OrganizationId, is_legible};
+use crate::domain::organization::OrganizationId;
+use crate::domain::text;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent};
 use crate::usecase::decide::checked_reason;
 use crate::usecase::{Also, Appliance, Failure, nothing_else};
 
 /// The most characters of each word of a signature's evidence.
-const EVIDENCE_CHARACTERS_MAX: usize = 200;
+pub const EVIDENCE_CHARACTERS_MAX: usize = 200;
 
 /// Who asks, and by which request.
 #[derive(Clone, Debug)]
@@ -171,14 +172,9 @@ fn note(by: &By, now: Timestamp) -> AuthorizationNote {
     AuthorizationNote { actor: by.actor.clone(), request_id: by.request_id.clone(), now }
 }
 
-/// A word of a signature's evidence, trimmed and within its bounds.
+/// A word of a signature's evidence.
 pub(super) fn evidence(what: &str, text: &str) -> Result<String, Failure> {
-    let text = text.trim();
-    let fits = text.chars().count() <= EVIDENCE_CHARACTERS_MAX && is_legible(text);
-    fits.then(|| text.to_owned()).ok_or_else(|| {
-        Failure::Invalid(format!(
-            "the {what} has 1 to {EVIDENCE_CHARACTERS_MAX} characters, a letter or a digit among \
-             them, and no control or invisible characters: type it instead of pasting it"
-        ))
-    })
+    text::name(text, EVIDENCE_CHARACTERS_MAX)
+        .map(ToOwned::to_owned)
+        .map_err(|objection| Failure::Invalid(format!("the {what} {objection}")))
 }

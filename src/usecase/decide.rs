@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::fold::{Fact, Overrule, Standing, Verification, newest_said, overrule};
 use crate::domain::organization::OrganizationId;
+use crate::domain::text;
 use crate::domain::timekeeper::{ClockStanding, Timekeeper};
 use crate::domain::verification::{Event, Step, step};
 use crate::store::{Cause, DatedBy, IgnoredApproval, NewFact, RecordedFact};
@@ -107,7 +108,7 @@ pub fn decide(
     ground: Ground,
     (actor, reason): (&str, &str),
 ) -> Result<Standing, Failure> {
-    let cause = Cause::Operator { actor: actor.to_owned(), reason: checked_reason(reason)? };
+    let cause = operators_cause(actor, reason)?;
     let (of, timekeeper, rules) =
         (organization.clone(), Arc::clone(&appliance.timekeeper), appliance.rules.clone());
     appliance.store.write(move |tx| {
@@ -170,14 +171,14 @@ fn may_approve(
     }
 }
 
-/// A reason is the only trace of why: 1 to 500 characters.
+/// The cause of what an operator does to a verification. `actor` is `operator:<login>`.
+pub fn operators_cause(actor: &str, reason: &str) -> Result<Cause, Failure> {
+    Ok(Cause::Operator { actor: actor.to_owned(), reason: checked_reason(reason)? })
+}
+
+/// A reason is the only trace of why.
 pub(super) fn checked_reason(text: &str) -> Result<String, Failure> {
-    let reason = text.trim();
-    let fits = (1..=REASON_CHARACTERS_MAX).contains(&reason.chars().count())
-        && !reason.chars().any(|it| it.is_control() && it != '\n');
-    fits.then(|| reason.to_owned()).ok_or_else(|| {
-        Failure::Invalid(format!(
-            "a reason has 1 to {REASON_CHARACTERS_MAX} characters and no control characters"
-        ))
-    })
+    text::line(text, REASON_CHARACTERS_MAX)
+        .map(ToOwned::to_owned)
+        .map_err(|objection| Failure::Invalid(format!("the reason {objection}")))
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::domain::organization::OrganizationId;
+use crate::domain::text;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{ApiKey, Scopes, Tx};
 use crate::usecase::authenticate::{Caller, KEY_PREFIX, key_sha256};
@@ -227,16 +228,9 @@ pub fn is_active(key: &ApiKey, now: Timestamp) -> bool {
 }
 
 fn checked_name(name: &str) -> Result<String, Failure> {
-    let name = name.trim();
-    if name.is_empty()
-        || name.chars().count() > KEY_NAME_CHARACTERS_MAX
-        || name.chars().any(char::is_control)
-    {
-        return Err(Failure::Invalid(format!(
-            "a key's name has 1 to {KEY_NAME_CHARACTERS_MAX} characters and no control characters"
-        )));
-    }
-    Ok(name.to_owned())
+    text::line(name, KEY_NAME_CHARACTERS_MAX)
+        .map(ToOwned::to_owned)
+        .map_err(|objection| Failure::Invalid(format!("the key's name {objection}")))
 }
 
 /// A fresh key, and what the register keeps of it.

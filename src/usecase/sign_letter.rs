@@ -8,8 +8,9 @@ use sha2::{Digest as _, Sha256};
 use crate::domain::handoff::{AddressHeaders, Stage};
 use crate::domain::letter::Day;
 use crate::domain::organization::Organization;
+use crate::domain::text::{self, Objection};
 use crate::store::{AuthorizationNote, Evidence, NewAuthorizationEvent};
-use crate::usecase::authorizations::evidence;
+use crate::usecase::authorizations::{EVIDENCE_CHARACTERS_MAX, evidence};
 use crate::usecase::handoff_links::{Handoff, LinkToken};
 use crate::usecase::open_link::{Sitting, sitting};
 use crate::usecase::{Appliance, Failure};
@@ -90,8 +91,8 @@ pub enum Signed {
 }
 
 /// Whether a text may stand as a signer's name or role.
-pub fn is_signable(text: &str) -> bool {
-    evidence("text", text).is_ok()
+pub fn signable(text: &str) -> Result<(), Objection> {
+    text::name(text, EVIDENCE_CHARACTERS_MAX).map(|_| ())
 }
 
 /// Signs.

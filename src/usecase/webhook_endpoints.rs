@@ -5,6 +5,7 @@
 
 use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::EventType;
+use crate::domain::text::{self, Objection};
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{Outbox, Salt, Secret, Target};
 use crate::store::{Salts, WebhookEndpoint};
@@ -244,12 +245,9 @@ fn checked_url(appliance: &Appliance, text: &str) -> Result<String, Failure> {
 }
 
 fn checked_description(text: &str) -> Result<Option<String>, Failure> {
-    let text = text.trim();
-    if text.chars().count() > DESCRIPTION_CHARACTERS_MAX || text.chars().any(char::is_control) {
-        return Err(Failure::Invalid(format!(
-            "the field `description` has at most {DESCRIPTION_CHARACTERS_MAX} characters and no \
-             control characters"
-        )));
+    match text::line(text, DESCRIPTION_CHARACTERS_MAX) {
+        Ok(line) => Ok(Some(line.to_owned())),
+        Err(Objection::Empty { .. }) => Ok(None),
+        Err(objection) => Err(Failure::Invalid(format!("the field `description` {objection}"))),
     }
-    Ok(Some(text.to_owned()).filter(|it| !it.is_empty()))
 }

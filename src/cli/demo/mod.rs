@@ -66,11 +66,11 @@ fn is_at_a_terminal() -> bool {
 fn attend(stage: &Stage, stop: Stop, format: Format, colours: Colours) -> Result<(), CliError> {
     let cast = Cast::assemble(stage)?;
     if format == Format::Json {
-        output::out(format!("{}\n", guide::for_programs(stage, &cast)).as_bytes())?;
+        output::out(&format!("{}\n", guide::for_programs(stage, &cast)))?;
         stop.wait();
         return Ok(());
     }
-    output::out(guide::for_people(stage, &cast)?.as_bytes())?;
+    output::out(&guide::for_people(stage, &cast)?)?;
     if is_at_a_terminal() {
         watch::until(stage, stop, colours)?;
     } else {

@@ -151,7 +151,7 @@ pub(super) fn aside(what: &str) -> Result<(), CliError> {
 }
 
 fn say(line: &str) -> Result<(), CliError> {
-    Ok(out(format!("{line}\n").as_bytes())?)
+    Ok(out(&format!("{line}\n"))?)
 }
 
 /// Tokens and links cut after their first characters: a transcript may be shown around.

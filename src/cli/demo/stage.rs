@@ -302,8 +302,9 @@ fn provider(simulator: &Simulator, settings: &Settings, ports: &Ports) -> Provid
 
 fn broker(appliance: &Appliance) -> Result<(String, String), CliError> {
     let new = NewOrganization {
-        name: Name::parse("Demo Broker Ltd.")
-            .ok_or_else(|| CliError::new(Exit::Refused, "the demo's broker has a bad name"))?,
+        name: Name::parse("Demo Broker Ltd.").map_err(|objection| {
+            CliError::new(Exit::Refused, format!("the broker's name {objection}"))
+        })?,
         kind: OrganizationType::Business,
         metadata: "{}".to_owned(),
         creator: None,

@@ -24,7 +24,7 @@ pub(super) fn play(stage: &Stage) -> Result<(), CliError> {
     hold(&mut play, &business)?;
     expiry(&mut play, &business)?;
     revoke(&mut play, &business)?;
-    out(b"\nEvery step did what it had to.\n")?;
+    out("\nEvery step did what it had to.\n")?;
     Ok(())
 }
 

@@ -28,7 +28,7 @@ pub(super) fn until(stage: &Stage, mut stop: Stop, colours: Colours) -> Result<(
     tell(INVITATION);
     while !stop.is_due() {
         for line in look(stage, &mut known)? {
-            output::out(format!("{line}\n").as_bytes())?;
+            output::out(&format!("{line}\n"))?;
         }
         if !is_called(LOOK)? {
             continue;

@@ -45,6 +45,7 @@ use crate::console::state::{
 };
 use crate::console::theme::Theme;
 use crate::console::views::{VIEWS, View};
+use crate::domain::text::dotted;
 use crate::domain::timestamp::Timestamp;
 
 /// From this width on the header names the operator.
@@ -184,12 +185,15 @@ fn draw_notice(state: &State, frame: &mut Frame<'_>, area: Rect) {
     let line = match &state.overlay {
         Overlay::Filter(input) => {
             frame.set_cursor_position((typed_column(area, input.visual_cursor()), area.y));
-            Line::from(vec![Span::styled("/", theme.accent()), Span::raw(input.value())])
+            Line::from(vec![Span::styled("/", theme.accent()), Span::raw(printable(input.value()))])
         }
         Overlay::CommandLine(input, typed) => {
             frame.set_cursor_position((typed_column(area, input.visual_cursor()), area.y));
-            let mut spans =
-                vec![Span::styled(":", theme.accent()), Span::raw(input.value()), Span::raw("  ")];
+            let mut spans = vec![
+                Span::styled(":", theme.accent()),
+                Span::raw(printable(input.value())),
+                Span::raw("  "),
+            ];
             for it in completions(typed) {
                 let style = if it == input.value() { theme.selection() } else { theme.quiet() };
                 spans.extend([Span::raw(" "), Span::styled(it, style)]);
@@ -374,13 +378,7 @@ fn message(frame: &mut Frame<'_>, area: Rect, theme: Theme, lines: &[String]) {
 /// Names, reasons and payloads are others' text: nothing in them may steer the terminal or reorder
 /// what stands beside them.
 fn printable(text: &str) -> String {
-    text.chars()
-        .map(|it| match it {
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => '·',
-            _ if it.is_control() => '·',
-            _ => it,
-        })
-        .collect()
+    dotted(text).into_owned()
 }
 
 /// `1,234,567`.

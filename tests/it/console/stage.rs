@@ -24,7 +24,7 @@ pub(crate) fn set(rig: &Rig) {
     organization(rig, ACME, "Acme Trading Co.", business, Some(BROKER));
     organization(rig, BOLT, "Bolt Freight 日本 GmbH", business, Some(BROKER));
     organization(rig, ZOE, "Zoë Ångström", person, Some(BROKER));
-    // A formatting character that a name may hold, and that a terminal must not be sent.
+    // A formatting character that names could hold once, and that a terminal must not be sent.
     organization(rig, JO, "Jo \u{206a}Doe", person, Some(BROKER));
     organization(rig, MIA, "Mia Lapsed", person, Some(BROKER));
     endpoint(rig);
@@ -70,7 +70,7 @@ pub(crate) fn organization(
     let now = rig.now();
     let organization = Organization {
         id: OrganizationId::new(id),
-        name: Name::parse(name).unwrap(),
+        name: Name::stored(name.to_owned()),
         kind,
         created_by: creator.map(OrganizationId::new),
         metadata: "{}".to_owned(),
