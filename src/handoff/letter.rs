@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use super::Visit;
 use super::page::party;
+use crate::domain::letter::Language;
 use crate::usecase::open_link::Sitting;
 
 /// A letter of that version, composed for the sitting's parties.
@@ -20,7 +21,7 @@ pub(super) fn block(visit: &Visit<'_>, sitting: &Sitting, text: &str, version: &
         Some(_) => "ltr",
         None => "auto",
     };
-    let tag = language.map_or("", |it| it.as_str());
+    let tag = language.map_or("", Language::as_str);
     let mut names = [sitting.customer.name.as_str(), sitting.broker.name.as_str()];
     // A name may be part of the other one.
     names.sort_by_key(|it| std::cmp::Reverse(it.len()));
