@@ -862,3 +862,76 @@ fn a_wait_for_nothing_ends() {
     assert_eq!(answer.text("/stage"), "sign");
     assert_eq!(it.rig().appliance.store.changes().waiters(), 0);
 }
+
+/// A customer whose name runs from right to left, before a page with this letter.
+fn stars(letter: &str) -> Sitting {
+    let template = LetterTemplate::parse(letter).unwrap();
+    let it = Sitting::with("BUSINESS", Setup { letter: Some(template), ..setup() });
+    it.rig()
+        .database()
+        .execute("UPDATE organization SET name = ?1 WHERE created_by IS NOT NULL", [STARS])
+        .unwrap();
+    it
+}
+
+const STARS: &str = "7 نجوم للتجارة ش.م.م.";
+
+#[test]
+fn a_name_from_right_to_left_takes_nothing_beside_it_along_on_any_page() {
+    let it = stars(STANDARD_LETTER);
+    let isolated = format!("<bdi translate=\"no\">{STARS}</bdi>");
+    let all_are_isolated = |page: &str, text: &str| {
+        let body = between(text, "<body>", "</body>");
+        let places = body.matches(STARS).count();
+        assert!(places > 0, "{page} does not show the name");
+        assert_eq!(body.matches(&isolated).count(), places, "{page}: {body}");
+    };
+
+    all_are_isolated("the letter", &it.get("").text);
+    let wrong = it.post("/sign", "name=&role=");
+    assert_eq!(wrong.status, 422);
+    all_are_isolated("the form", &wrong.text);
+    it.sign();
+    all_are_isolated("the receipt", &it.get("/receipt").text);
+    assert!(it.get("/letter.txt").text.contains(STARS));
+    it.revoke_loa();
+    all_are_isolated("the end", &it.get("").text);
+}
+
+#[test]
+fn a_letter_is_announced_in_its_own_language_and_direction_and_never_translated() {
+    for (line, expected) in [
+        ("language: en\n", "lang=\"en\" dir=\"ltr\" translate=\"no\""),
+        ("language: de\n", "lang=\"de\" dir=\"ltr\" translate=\"no\""),
+        ("language: ar\n", "lang=\"ar\" dir=\"rtl\" translate=\"no\""),
+        ("", "lang=\"\" dir=\"auto\" translate=\"no\""),
+    ] {
+        let it = stars(&STANDARD_LETTER.replace("language: en\n", line));
+        let block = format!("<div class=\"card letter\" {expected}>");
+        let page = it.get("").text;
+        assert!(page.contains(&block), "{line}: {page}");
+        assert!(page.contains("maxlength=\"200\" dir=\"auto\""), "{page}");
+        it.sign();
+        let receipt = it.get("/receipt").text;
+        assert!(receipt.contains(&block) && receipt.contains("<code translate=\"no\">"), "{line}");
+    }
+}
+
+#[test]
+fn a_signer_with_an_invisible_character_signs_nothing_and_reads_which_one_it_is() {
+    let it = Sitting::new("BUSINESS");
+    for (typed, number) in [
+        ("Grace%C2%ADHopper", "U+00AD"),
+        ("Grace%F3%A0%81%A1Hopper", "U+E0061"),
+        ("Grace%E2%80%AEHopper", "U+202E"),
+        ("Grace%0AHopper", "U+000A"),
+    ] {
+        for form in [it.form().replace("Grace+Hopper", typed), it.form().replace("Director", typed)]
+        {
+            let answer = it.post("/sign", &form);
+            assert_eq!(answer.status, 422, "{typed}");
+            assert!(answer.text.contains(number), "{typed}: {}", answer.text);
+        }
+    }
+    assert_eq!(it.loa()["status"], "PENDING");
+}
