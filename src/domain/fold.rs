@@ -634,6 +634,53 @@ mod tests {
     }
 
     #[test]
+    fn an_import_without_a_right_decides_nothing_whatever_is_known_first() {
+        let link = |sequence, happened| Fact {
+            begun_at: None,
+            ..fact(sequence, Event::ImportAccepted, happened, 100 + sequence)
+        };
+        let said = |sequence, event, happened| fact(sequence, event, happened, 100 + sequence);
+        let orders = [
+            [
+                link(1, 50),
+                said(2, Event::ProviderPending, 40),
+                said(3, Event::ProviderApproved, 60),
+            ],
+            [
+                said(1, Event::ProviderPending, 40),
+                link(2, 50),
+                said(3, Event::ProviderApproved, 60),
+            ],
+            [
+                said(1, Event::ProviderPending, 40),
+                said(2, Event::ProviderApproved, 45),
+                link(3, 50),
+            ],
+        ];
+        for facts in orders {
+            let verification = rebuilt(&facts);
+            assert_eq!(verification.state, State::NotStarted, "{facts:?}");
+            assert_eq!(verification.applicant_id, None, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn of_an_applicant_that_an_import_without_a_right_left_only_what_follows_a_session_counts() {
+        let mut facts = vec![
+            Fact { begun_at: None, ..fact(1, Event::ImportAccepted, 10, 10) },
+            fact(2, Event::ProviderApproved, 11, 11),
+            fact(3, Event::SessionStarted, 20, 20),
+        ];
+        let waiting = rebuilt(&facts);
+        assert_eq!(waiting.state, State::Pending);
+        assert_eq!(waiting.applicant_id.as_deref(), Some("x"));
+
+        facts.push(fact(4, Event::ProviderApproved, 30, 30));
+
+        assert_eq!(rebuilt(&facts).state, State::Approved);
+    }
+
+    #[test]
     fn an_audit_links_webhooks_have_no_effect() {
         let facts = [
             fact(1, Event::OperatorHold, 10, 10),
