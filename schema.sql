@@ -350,7 +350,7 @@ CREATE TABLE webhook_endpoint (
   previous_salt      BLOB    CHECK (length(previous_salt) = 16),  -- before the last rotation
   previous_until_ms  INTEGER,                 -- until then messages bear its signature as well
   failing_since_ms   INTEGER,                 -- NULL: the last attempt did not fail
-  took_ms            INTEGER NOT NULL DEFAULT 0,  -- how long the last attempt took
+  took_ms            INTEGER NOT NULL DEFAULT 0,  -- how long the last attempt took; -1: none has ended yet
   created_at_ms      INTEGER NOT NULL,
   updated_at_ms      INTEGER NOT NULL,
   deleted_at_ms      INTEGER,

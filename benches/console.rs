@@ -129,6 +129,7 @@ fn appliance(path: &Path) -> Arc<Appliance> {
             webhook_secret: String::new(),
         },
         permits: Permits::new(4),
+        event_places: 64,
         refused_digests: AtomicU64::new(0),
         handoff: None,
         outbox: Outbox::new(

@@ -23,12 +23,13 @@ pub use variables::Variables;
 
 use setting::{
     BACKUP_DIRECTORY, BACKUP_EVERY, BACKUP_KEEP, CLIENT_ADDRESS_HEADER, CONNECTIONS_MAX,
-    CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, IMPORT_MODE, INBOX_DAYS, KEPT_SECRETS_MAX,
-    LETTER, LINK_DAYS, LISTEN, LOG, METRICS_LISTEN, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL,
-    RECONCILE_AFTER, RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL,
-    SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY,
-    SUMSUB_URL, SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
-    VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
+    CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, EVENT_PLACES, IMPORT_MODE, INBOX_DAYS,
+    KEPT_SECRETS_MAX, LETTER, LINK_DAYS, LISTEN, LOG, METRICS_LISTEN, ORGANIZATION_BURST,
+    ORGANIZATION_RATE, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER,
+    RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN,
+    SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_VERDICT,
+    SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX,
+    WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -173,8 +174,10 @@ pub struct Config {
     pub valid_days_business: u32,
     /// Days that an INDIVIDUAL's approval counts; 0 = for ever.
     pub valid_days_individual: u32,
-    /// Requests that may wait for Sumsub at once.
+    /// Calls to Sumsub of one organization at once.
     pub provider_permits: usize,
+    /// Outgoing deliveries of one organization under way at once.
+    pub event_places: usize,
     /// Seconds that a verification waits before Sumsub is asked about it.
     pub reconcile_after_s: u32,
     /// Seconds between two looks for such verifications; 0 = never.
@@ -197,6 +200,10 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Requests of one API key at once.
     pub requests_burst: u32,
+    /// Requests of all API keys of an organization a second; 0 = no limit.
+    pub organization_rate: u32,
+    /// Requests of all API keys of an organization at once.
+    pub organization_burst: u32,
     /// Requests with a wrong API key a minute and client address; 0 = no limit.
     pub wrong_keys_per_minute: u32,
     /// Proxies whose word about a client's address counts: addresses and networks, or nothing.
@@ -307,6 +314,7 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads and checks everything once.
+    #[expect(clippy::too_many_lines, reason = "a table is read whole")]
     pub fn load(flags: &Flags, variables: &Variables) -> Result<Self, ConfigError> {
         let in_force = SETTINGS
             .iter()
@@ -336,6 +344,7 @@ impl Config {
             valid_days_individual: found
                 .parse(&VALID_DAYS_INDIVIDUAL, |it| value::within(it, 0..=36_500))?,
             provider_permits: found.parse(&PROVIDER_PERMITS, |it| value::within(it, 1..=1024))?,
+            event_places: found.parse(&EVENT_PLACES, |it| value::within(it, 8..=1024))?,
             reconcile_after_s: found.parse(&RECONCILE_AFTER, |it| value::within(it, 1..=86_400))?,
             reconcile_every_s: found.parse(&RECONCILE_EVERY, |it| value::within(it, 0..=300))?,
             webhook_time_scale: found
@@ -354,6 +363,10 @@ impl Config {
             requests_per_second: found
                 .parse(&REQUESTS_PER_SECOND, |it| value::within(it, 0..=1_000_000))?,
             requests_burst: found.parse(&REQUESTS_BURST, |it| value::within(it, 1..=1_000_000))?,
+            organization_rate: found
+                .parse(&ORGANIZATION_RATE, |it| value::within(it, 0..=1_000_000))?,
+            organization_burst: found
+                .parse(&ORGANIZATION_BURST, |it| value::within(it, 1..=1_000_000))?,
             wrong_keys_per_minute: found
                 .parse(&WRONG_KEYS_PER_MINUTE, |it| value::within(it, 0..=1_000_000))?,
             trusted_proxies: found.parse(&TRUSTED_PROXIES, value::networks)?,

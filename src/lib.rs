@@ -6,7 +6,8 @@
 //!
 //! - [`domain`]: the rules as pure functions of recorded facts and an instant: the transition table
 //!   (`verification.rs`), whose verdict counts (`verdict.rs`), the fold of facts through the table
-//!   (`fold.rs`), what time it is (`timekeeper.rs`), the LOA and the gate (`authorization.rs`).
+//!   (`fold.rs`), what time it is (`timekeeper.rs`), the LOA and the gate (`authorization.rs`), how
+//!   organizations share a bounded number of places (`shares.rs`).
 //! - [`http`]: HTTP/1.1 as plain values; a bounded, blocking connection loop. Knows nothing of ours.
 //! - [`store`]: the register: `schema.sql`, one writer with group commit, a file per noun;
 //!   copies of it, and their proof (`copy.rs`, `proof.rs`).

@@ -42,7 +42,8 @@ use crate::http::{Refusal, Request, Response};
 use crate::store::{GateRefusal, KeyFacts, Scopes};
 use crate::usecase::authenticate::{Admission, Caller, authenticate};
 use crate::usecase::create_organization::new_id;
-use crate::usecase::{Appliance, Failure, Permits};
+use crate::usecase::waits::Waits;
+use crate::usecase::{Appliance, Failure};
 use error::ApiError;
 use idempotency::Idempotency;
 use metrics::{Metrics, route_of};
@@ -53,7 +54,7 @@ pub use explain::ExplanationBody;
 pub use history::EventBody;
 pub use keys::KeyBody;
 pub use openapi::OPENAPI;
-pub use rates::RateLimits;
+pub use rates::{OrganizationRate, RateLimits};
 
 /// The largest request body, in bytes (contract §7).
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -74,6 +75,8 @@ pub fn body_bytes_max(_method: &str, path: &str) -> usize {
 pub struct ApiSettings {
     /// How many requests each key may make.
     pub rates: RateLimits,
+    /// How many requests each organization may make with all its keys.
+    pub organization_rate: OrganizationRate,
     /// Whose word about a client's address counts.
     pub trusted_proxies: TrustedProxies,
     /// How many clients may wait for a change at once; more are answered at once.
@@ -86,6 +89,7 @@ impl Default for ApiSettings {
     fn default() -> Self {
         Self {
             rates: RateLimits::default(),
+            organization_rate: OrganizationRate::default(),
             trusted_proxies: TrustedProxies::default(),
             waits_max: 1024,
             kept_secrets_max: 65_536,
@@ -100,7 +104,7 @@ pub struct Api {
     idempotency: Arc<Idempotency>,
     rates: Rates,
     trusted_proxies: TrustedProxies,
-    waits: Permits,
+    waits: Waits,
     metrics: Metrics,
 }
 
@@ -116,9 +120,9 @@ impl Api {
         Self {
             appliance,
             idempotency: Arc::new(Idempotency::new(settings.kept_secrets_max)),
-            rates: Rates::new(&settings.rates),
+            rates: Rates::new(&settings.rates, settings.organization_rate),
             trusted_proxies: settings.trusted_proxies,
-            waits: Permits::new(settings.waits_max),
+            waits: Waits::new(settings.waits_max),
             metrics: Metrics::new(),
         }
     }
@@ -408,7 +412,8 @@ impl Call<'_> {
             self.noted.borrow_mut().organization = Some(caller.acting.caller().clone());
         }
         if self.noted.borrow().headers.is_empty() {
-            let counted = self.api.rates.count(self.appliance, &caller.key.id, self.now);
+            let (key, of) = (&caller.key.id, caller.acting.caller());
+            let counted = self.api.rates.count(self.appliance, key, of, self.now);
             self.noted.borrow_mut().headers.extend(counted.headers);
             if let Some(retry_after_s) = counted.refused {
                 return Err(ApiError::RateLimited { retry_after_s });
@@ -447,6 +452,11 @@ impl Call<'_> {
             return Err(ApiError::invalid("the header Nxos-On-Behalf-Of was given twice"));
         }
         Ok(Some(OrganizationId::new(first)))
+    }
+
+    /// Whose key it is, once it was found right.
+    fn organization(&self) -> Option<OrganizationId> {
+        self.noted.borrow().organization.clone()
     }
 
     /// Adds a header to whatever is answered.

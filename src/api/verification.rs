@@ -12,7 +12,7 @@ use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationType;
 use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
-use crate::store::{Cause, Woken};
+use crate::store::{Cause, WatchEnd, Woken};
 use crate::usecase::import_verification::{
     SHARE_TOKEN_CHARACTERS_MAX, ShareToken, import_verification_and,
 };
@@ -30,12 +30,17 @@ pub(super) fn show(call: &Call<'_>) -> Result<Response, ApiError> {
         return Ok(first);
     }
     let wait = call.request.header_values("prefer").find_map(wait_of);
-    let (Some(wait_s), Ok(_place)) = (wait, call.api.waits.take()) else {
+    let (Some(wait_s), Some(caller)) = (wait, call.organization()) else {
+        return Ok(not_modified(first));
+    };
+    let subject = call.on_behalf_of()?.unwrap_or_else(|| caller.clone());
+    let end = WatchEnd::default();
+    let Some(_place) = call.api.waits.take(&caller, end.clone()) else {
         return Ok(not_modified(first));
     };
     call.note("Preference-Applied", format!("wait={wait_s}"));
-    let subject = call.on_behalf_of()?.map_or_else(|| call.key_owner(), Ok)?;
-    let mut watch = call.appliance.store.changes().watch(&subject, Duration::from_secs(wait_s));
+    let changes = call.appliance.store.changes();
+    let mut watch = changes.watch_ended_by(&subject, Duration::from_secs(wait_s), &end);
     loop {
         // Read after the watch began, so that no change falls between; and all of it, because the
         // key or the LOA may have been revoked meanwhile.

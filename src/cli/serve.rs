@@ -13,7 +13,7 @@ use super::logging;
 use super::output::{Answer, tell};
 use super::supervisor::{self, Watchdog};
 use super::wiring::{Asks, appliance};
-use crate::api::{self, Api, ApiSettings, RateLimits};
+use crate::api::{self, Api, ApiSettings, OrganizationRate, RateLimits};
 use crate::config::{AddressHeader as Configured, Config};
 use crate::domain::timestamp::Clock;
 use crate::handoff::{PageSettings, Pages, is_page};
@@ -208,6 +208,10 @@ fn api_settings(config: &Config) -> ApiSettings {
             requests_per_s: config.requests_per_second,
             burst: config.requests_burst,
             wrong_keys_per_minute: config.wrong_keys_per_minute,
+        },
+        organization_rate: OrganizationRate {
+            requests_per_s: config.organization_rate,
+            burst: config.organization_burst,
         },
         trusted_proxies: TrustedProxies::parse(&config.trusted_proxies)
             .unwrap_or_default()

@@ -143,6 +143,7 @@ pub(super) fn build(
             webhook_secret,
         },
         permits: Permits::new(config.provider_permits),
+        event_places: config.event_places,
         refused_digests: AtomicU64::new(0),
         handoff,
     })

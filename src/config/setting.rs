@@ -106,8 +106,14 @@ pub(super) static VALID_DAYS_INDIVIDUAL: Setting = Setting::open(
 )
 .accepts("0 (for ever) to 36500");
 pub(super) static PROVIDER_PERMITS: Setting =
-    Setting::open("provider-permits", Some("16"), "Requests that may wait for Sumsub at once")
-        .accepts("1 to 1024");
+    Setting::open("provider-permits", Some("16"), "Calls to Sumsub of one organization at once")
+        .accepts("1 to 1024; half as many more are kept for others");
+pub(super) static EVENT_PLACES: Setting = Setting::open(
+    "event-places",
+    Some("64"),
+    "Outgoing deliveries of one organization under way at once",
+)
+.accepts("8 to 1024; half as many more are kept for others");
 pub(super) static RECONCILE_AFTER: Setting = Setting::open(
     "reconcile-after",
     Some("600"),
@@ -165,6 +171,18 @@ pub(super) static REQUESTS_PER_SECOND: Setting = Setting::open(
 pub(super) static REQUESTS_BURST: Setting =
     Setting::open("requests-burst", Some("1000"), "Requests of one API key at once")
         .accepts("1 to 1000000");
+pub(super) static ORGANIZATION_RATE: Setting = Setting::open(
+    "organization-rate",
+    Some("200"),
+    "Requests of all API keys of an organization a second, in the long run",
+)
+.accepts("0 (no limit) to 1000000");
+pub(super) static ORGANIZATION_BURST: Setting = Setting::open(
+    "organization-burst",
+    Some("2000"),
+    "Requests of all API keys of an organization at once",
+)
+.accepts("1 to 1000000");
 pub(super) static WRONG_KEYS_PER_MINUTE: Setting = Setting::open(
     "wrong-keys-per-minute",
     Some("60"),
@@ -224,7 +242,7 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 37] = [
+pub static SETTINGS: [&Setting; 40] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
@@ -240,6 +258,7 @@ pub static SETTINGS: [&Setting; 37] = [
     &VALID_DAYS_BUSINESS,
     &VALID_DAYS_INDIVIDUAL,
     &PROVIDER_PERMITS,
+    &EVENT_PLACES,
     &RECONCILE_AFTER,
     &RECONCILE_EVERY,
     &WEBHOOK_TIME_SCALE,
@@ -251,6 +270,8 @@ pub static SETTINGS: [&Setting; 37] = [
     &KEPT_SECRETS_MAX,
     &REQUESTS_PER_SECOND,
     &REQUESTS_BURST,
+    &ORGANIZATION_RATE,
+    &ORGANIZATION_BURST,
     &WRONG_KEYS_PER_MINUTE,
     &TRUSTED_PROXIES,
     &CLIENT_ADDRESS_HEADER,

@@ -19,6 +19,7 @@ pub mod handoff;
 pub mod letter;
 pub mod organization;
 pub mod outgoing;
+pub mod shares;
 pub mod text;
 pub mod timekeeper;
 pub mod timestamp;

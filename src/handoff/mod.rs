@@ -35,7 +35,8 @@ use crate::http::{Request, Response};
 use crate::usecase::create_organization::new_id;
 use crate::usecase::handoff_links::{Handoff, LINK_PATH, LinkToken};
 use crate::usecase::open_link::{Sitting, open_link};
-use crate::usecase::{Appliance, Failure, Permits};
+use crate::usecase::waits::Waits;
+use crate::usecase::{Appliance, Failure};
 use bounds::Bounds;
 use place::Place;
 use text::{ENGLISH, Text};
@@ -68,7 +69,7 @@ pub struct Pages {
     appliance: Arc<Appliance>,
     trusted_proxies: TrustedProxies,
     bounds: Bounds,
-    waits: Permits,
+    waits: Waits,
 }
 
 impl fmt::Debug for Pages {
@@ -95,7 +96,7 @@ impl Pages {
             appliance,
             trusted_proxies: settings.trusted_proxies,
             bounds: Bounds::new(&settings.limits),
-            waits: Permits::new(settings.waits_max),
+            waits: Waits::new(settings.waits_max),
         }
     }
 

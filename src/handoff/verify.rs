@@ -118,10 +118,10 @@ pub(super) fn status(visit: &Visit<'_>, token: &LinkToken) -> Result<Response, R
         form_urlencoded::parse(query).find(|(key, _)| key == name).map(|(_, it)| it.into_owned())
     };
     let wait_s = given("wait").and_then(|it| it.parse().ok()).unwrap_or(0_u64).min(WAIT_S_MAX);
-    let place = if wait_s > 0 { visit.pages.waits.take().ok() } else { None };
-    let at_most = Duration::from_secs(if place.is_some() { wait_s } else { 0 });
-    let known = if place.is_some() { given("stage").unwrap_or_default() } else { String::new() };
-    let sitting = await_stage(visit.appliance, token, &known, at_most)?.ok_or(Refusal::Unknown)?;
+    let known = if wait_s > 0 { given("stage").unwrap_or_default() } else { String::new() };
+    let awaited = (known.as_str(), Duration::from_secs(wait_s));
+    let sitting = await_stage(visit.appliance, token, awaited, &visit.pages.waits)?
+        .ok_or(Refusal::Unknown)?;
     // Whoever still holds a link that has ended learns nothing more of the verification.
     if sitting.stage.is_end() {
         return Ok(json(

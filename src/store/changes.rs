@@ -2,36 +2,52 @@
 //!
 //! The writer wakes them after its commit; and everybody, within a tenth of a second, when it finds
 //! that another process (console, command line) has committed. A waiter holds no lock and
-//! no connection: it sleeps on its organization's own signal, and reads again when woken.
+//! no connection: it sleeps on a signal of its own, and reads again when woken.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::organization::OrganizationId;
 
-/// The signals of every organization that somebody waits for.
+/// Everybody who waits, by the organization that they wait for.
 #[derive(Debug, Default)]
 pub struct Changes {
-    waited_for: Mutex<HashMap<OrganizationId, (usize, Arc<Signal>)>>,
+    waited_for: Mutex<HashMap<OrganizationId, BTreeMap<u64, Arc<Waiter>>>>,
+    /// The number that the next waiter gets.
+    next: AtomicU64,
     /// Set for good when nobody is to wait any longer.
     ended: AtomicBool,
     /// Raised to the newest instant at which the register knew something.
     known: OnceLock<Arc<AtomicI64>>,
 }
 
+/// What one waiter sleeps on: its own, so that ending one wait wakes nobody else.
 #[derive(Debug, Default)]
-struct Signal {
-    turn: Mutex<u64>,
-    turned: Condvar,
+struct Waiter {
+    told: Mutex<Told>,
+    woken: Condvar,
 }
 
-impl Signal {
-    fn give(&self) {
-        let mut turn = locked(&self.turn);
-        *turn = turn.wrapping_add(1);
-        self.turned.notify_all();
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Told {
+    #[default]
+    Nothing,
+    /// Something may have changed since the last wait.
+    Change,
+    /// For good: the wait is over before its time.
+    End,
+}
+
+impl Waiter {
+    fn tell(&self, what: Told) {
+        let mut told = locked(&self.told);
+        if *told != Told::End {
+            *told = what;
+        }
+        drop(told);
+        self.woken.notify_one();
     }
 }
 
@@ -40,9 +56,20 @@ impl Signal {
 pub struct Watch<'a> {
     changes: &'a Changes,
     organization: OrganizationId,
-    signal: Arc<Signal>,
-    seen: u64,
+    number: u64,
+    waiter: Arc<Waiter>,
     until: Instant,
+}
+
+/// Ends one watch's waiting before its time, also if it has not begun.
+#[derive(Clone, Debug, Default)]
+pub struct WatchEnd(Arc<Waiter>);
+
+impl WatchEnd {
+    /// Ends it, now and later.
+    pub fn now(&self) {
+        self.0.tell(Told::End);
+    }
 }
 
 /// Why a wait ended.
@@ -57,42 +84,51 @@ pub enum Woken {
 impl Changes {
     /// Begins to watch an organization, for so long at the most. Read after this, not before.
     pub fn watch(&self, organization: &OrganizationId, at_most: Duration) -> Watch<'_> {
-        let signal = {
-            let mut waited_for = locked(&self.waited_for);
-            let (waiters, signal) = waited_for.entry(organization.clone()).or_default();
-            *waiters = waiters.saturating_add(1);
-            Arc::clone(signal)
-        };
-        let seen = *locked(&signal.turn);
+        self.watch_ended_by(organization, at_most, &WatchEnd::default())
+    }
+
+    /// As [`Changes::watch`], until `end` is told.
+    pub fn watch_ended_by(
+        &self,
+        organization: &OrganizationId,
+        at_most: Duration,
+        end: &WatchEnd,
+    ) -> Watch<'_> {
+        let (number, waiter) = (self.next.fetch_add(1, Ordering::Relaxed), Arc::clone(&end.0));
+        locked(&self.waited_for)
+            .entry(organization.clone())
+            .or_default()
+            .insert(number, Arc::clone(&waiter));
         Watch {
             changes: self,
             organization: organization.clone(),
-            signal,
-            seen,
+            number,
+            waiter,
             until: monotonic_now() + at_most,
         }
     }
 
     /// How many wait.
     pub fn waiters(&self) -> usize {
-        locked(&self.waited_for).values().map(|(waiters, _)| waiters).sum()
+        locked(&self.waited_for).values().map(BTreeMap::len).sum()
     }
 
     /// Tells the waiters of one organization that it may have changed.
     pub(super) fn wake(&self, organization: &OrganizationId) {
-        let signal =
-            locked(&self.waited_for).get(organization).map(|(_, signal)| Arc::clone(signal));
-        if let Some(signal) = signal {
-            signal.give();
+        let waiters: Vec<Arc<Waiter>> = locked(&self.waited_for)
+            .get(organization)
+            .map_or_else(Vec::new, |it| it.values().map(Arc::clone).collect());
+        for waiter in waiters {
+            waiter.tell(Told::Change);
         }
     }
 
     /// Tells every waiter, when nobody knows what changed.
     pub fn wake_all(&self) {
-        let signals: Vec<Arc<Signal>> =
-            locked(&self.waited_for).values().map(|(_, signal)| Arc::clone(signal)).collect();
-        for signal in signals {
-            signal.give();
+        let waiters: Vec<Arc<Waiter>> =
+            locked(&self.waited_for).values().flat_map(BTreeMap::values).map(Arc::clone).collect();
+        for waiter in waiters {
+            waiter.tell(Told::Change);
         }
     }
 
@@ -125,16 +161,16 @@ impl Watch<'_> {
         }
         let left = self.until.saturating_duration_since(monotonic_now());
         let pause = at_most.map_or(left, |it| it.min(left));
-        let turn = locked(&self.signal.turn);
-        let seen = self.seen;
-        let (turn, timeout) = self
-            .signal
-            .turned
-            .wait_timeout_while(turn, pause, |turn| *turn == seen)
+        let (mut told, timeout) = self
+            .waiter
+            .woken
+            .wait_timeout_while(locked(&self.waiter.told), pause, |it| *it == Told::Nothing)
             .unwrap_or_else(PoisonError::into_inner);
-        self.seen = *turn;
-        drop(turn);
-        let is_over = timeout.timed_out() && pause == left;
+        let is_over = *told == Told::End || (timeout.timed_out() && pause == left);
+        if *told == Told::Change {
+            *told = Told::Nothing;
+        }
+        drop(told);
         if is_over || self.changes.ended.load(Ordering::SeqCst) {
             Woken::Over
         } else {
@@ -146,9 +182,9 @@ impl Watch<'_> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let mut waited_for = locked(&self.changes.waited_for);
-        let Some((waiters, _)) = waited_for.get_mut(&self.organization) else { return };
-        *waiters = waiters.saturating_sub(1);
-        if *waiters == 0 {
+        let Some(waiters) = waited_for.get_mut(&self.organization) else { return };
+        waiters.remove(&self.number);
+        if waiters.is_empty() {
             waited_for.remove(&self.organization);
         }
     }

@@ -55,7 +55,7 @@ pub use authorization::{
     AuthorizationCause, AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role,
 };
 pub use authorization_row::{AuthorizationRow, AuthorizationsShown};
-pub use changes::{Changes, Watch, Woken};
+pub use changes::{Changes, Watch, WatchEnd, Woken};
 pub use copy::{Progress, Stage, copy_register, register_bytes};
 pub use delivery::{Delivery, NewDelivery, Outcome};
 pub use delivery_row::DeliveryRow;

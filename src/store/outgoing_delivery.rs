@@ -7,9 +7,10 @@
 
 use rusqlite::{OptionalExtension as _, Row, named_params};
 
+use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::{DeliveryStatus, EventType, Verdict};
 use crate::domain::timestamp::Timestamp;
-use crate::store::webhook_endpoint::WebhookEndpoint;
+use crate::store::webhook_endpoint::{NEVER_TOOK_MS, WebhookEndpoint};
 use crate::store::{Reader, StoreError, Tx};
 
 /// An endpoint with something due.
@@ -17,10 +18,13 @@ use crate::store::{Reader, StoreError, Tx};
 pub struct DueEndpoint {
     /// Its id.
     pub id: String,
+    /// Whose it is.
+    pub organization: OrganizationId,
     /// Whether its last attempt failed.
     pub is_failing: bool,
-    /// How long its last attempt took, in milliseconds.
-    pub took_ms: i64,
+    /// How long its last attempt took, in milliseconds; `None`: none has ended since it was created
+    /// or got its URL.
+    pub took_ms: Option<i64>,
 }
 
 /// A delivery that its holder is to attempt.
@@ -132,7 +136,8 @@ impl Reader<'_> {
                            ORDER BY d.endpoint_id LIMIT 1)
                    FROM waiting AS w
                    WHERE w.endpoint_id IS NOT NULL)
-                 SELECT e.endpoint_id, e.failing_since_ms IS NOT NULL AS is_failing, e.took_ms,
+                 SELECT e.endpoint_id, e.organization_id,
+                        e.failing_since_ms IS NOT NULL AS is_failing, e.took_ms,
                         (SELECT min(d.due_at_ms) FROM outgoing_delivery AS d
                          WHERE d.endpoint_id = e.endpoint_id AND d.status = 'PENDING') AS first_due
                  FROM waiting AS w
@@ -143,8 +148,9 @@ impl Reader<'_> {
             .query_map(named_params! {":now": now.as_ms()}, |row| {
                 Ok(DueEndpoint {
                     id: row.get("endpoint_id")?,
+                    organization: OrganizationId::new(row.get::<_, String>("organization_id")?),
                     is_failing: row.get("is_failing")?,
-                    took_ms: row.get("took_ms")?,
+                    took_ms: Some(row.get("took_ms")?).filter(|it| *it != NEVER_TOOK_MS),
                 })
             })?
             .map(|row| Ok(row?))
@@ -240,6 +246,23 @@ impl Reader<'_> {
                 },
                 |row| row.get(0),
             )?)
+    }
+
+    /// How many test events wait among an endpoint's newest deliveries: the count costs the same
+    /// however many events wait there too.
+    pub fn count_waiting_tests(&self, endpoint_id: &str) -> Result<u32, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM (
+                   SELECT message_no, status FROM outgoing_delivery
+                   WHERE endpoint_id = :endpoint
+                   ORDER BY created_at_ms DESC
+                   LIMIT 1000) AS d
+                 JOIN outgoing_message AS m ON m.message_no = d.message_no
+                 WHERE d.status = 'PENDING' AND m.type = 'webhook.test'",
+            )?
+            .query_row(named_params! {":endpoint": endpoint_id}, |row| row.get(0))?)
     }
 
     fn outgoing_attempts(self, delivery_no: i64) -> Result<Vec<OutgoingAttempt>, StoreError> {

@@ -43,6 +43,9 @@ pub struct Salts {
     pub previous: Option<([u8; 16], Timestamp)>,
 }
 
+/// What `took_ms` is until an attempt has ended.
+pub(super) const NEVER_TOOK_MS: i64 = -1;
+
 pub(super) const COLUMNS: &str = "endpoint_id, organization_id, url, description, event_types,
     disabled, secret_salt, secret_check, previous_salt, previous_until_ms, failing_since_ms,
     created_at_ms, updated_at_ms";
@@ -123,9 +126,9 @@ impl Tx<'_> {
             .prepare_cached(
                 "INSERT INTO webhook_endpoint
                    (endpoint_id, organization_id, url, description, event_types, disabled,
-                    secret_salt, secret_check, created_at_ms, updated_at_ms)
+                    secret_salt, secret_check, took_ms, created_at_ms, updated_at_ms)
                  VALUES (:id, :of, :url, :description, :event_types, :disabled, :salt, :check,
-                         :created_at, :created_at)",
+                         :never_took, :created_at, :created_at)",
             )?
             .execute(named_params! {
                 ":id": endpoint.id,
@@ -136,18 +139,21 @@ impl Tx<'_> {
                 ":disabled": endpoint.disabled,
                 ":salt": endpoint.salts.current,
                 ":check": endpoint.salts.check,
+                ":never_took": NEVER_TOOK_MS,
                 ":created_at": endpoint.created_at.as_ms(),
             })?;
         Ok(())
     }
 
     /// Writes what an owner may change, the secret's salts and the streak of failures. What was
-    /// waiting for an endpoint that is disabled now is skipped.
+    /// waiting for an endpoint that is disabled now is skipped. How long attempts took at another URL
+    /// says nothing of this one.
     pub fn update_webhook_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "UPDATE webhook_endpoint
-                 SET url = :url, description = :description, event_types = :event_types,
+                 SET took_ms = iif(url = :url, took_ms, :never_took), url = :url,
+                     description = :description, event_types = :event_types,
                      disabled = :disabled, secret_salt = :salt, secret_check = :check,
                      previous_salt = :previous, previous_until_ms = :previous_until,
                      failing_since_ms = :failing_since, updated_at_ms = :updated_at
@@ -156,6 +162,7 @@ impl Tx<'_> {
             .execute(named_params! {
                 ":id": endpoint.id,
                 ":url": endpoint.url,
+                ":never_took": NEVER_TOOK_MS,
                 ":description": endpoint.description,
                 ":event_types": event_types_text(&endpoint.event_types),
                 ":disabled": endpoint.disabled,

@@ -5,6 +5,7 @@
 //! into a [`SumsubError`] that says whose it is. It holds no transaction and knows no store.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+pub mod account;
 pub mod signature;
 mod window;
 pub mod wire;
@@ -573,10 +574,12 @@ impl Client {
             (self.pause)(Duration::from_millis(wait_ms));
         }
         let window = if method == "GET" { &self.gets } else { &self.posts };
-        while let Err(wait_ms) = window.take((self.clock)()) {
-            if wait_ms > PATIENCE_MS {
-                return Err(SumsubError::RateLimited { retry_after_s: wait_ms.div_ceil(1000) });
-            }
+        let (payer, mut patience_ms) = (account::payer(), PATIENCE_MS);
+        while let Err(wait_ms) = window.take(&payer, (self.clock)()) {
+            // Others may take every place that becomes free: all waits together are bounded.
+            patience_ms = patience_ms
+                .checked_sub(wait_ms)
+                .ok_or(SumsubError::RateLimited { retry_after_s: wait_ms.div_ceil(1000) })?;
             (self.pause)(Duration::from_millis(wait_ms));
         }
         Ok(())

@@ -6,7 +6,9 @@
 //! all the time, a thread for each attempt under way.
 //!
 //! A slow receiver delays nobody else: it has at most [`PLACES_PER_ENDPOINT`] attempts under way, and
-//! all endpoints that fail or dawdle have, together, at most [`SLOW_PLACES`] of the [`PLACES`].
+//! all endpoints that fail or dawdle have, together, at most half of the places. Which endpoint is
+//! quick is known only after it has answered in time: a new one is not. No organization delays
+//! another: places, and slow places, are shared as `domain::shares` says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,17 +16,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::{Attempted, DeliveryStatus, Try, Verdict};
+use crate::domain::shares::{Holder, Shares};
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{Parcel, Receipt, Target};
 use crate::store::{Claim, DueEndpoint, NewAttempt, WebhookEndpoint};
 use crate::usecase::webhook_endpoints::secrets_in_force;
 use crate::usecase::{Appliance, Failure};
 
-/// Attempts under way at once.
-pub const PLACES: u32 = 64;
-/// Of these, those to endpoints whose last attempt failed or took longer than [`SLOW_MS`].
-pub const SLOW_PLACES: u32 = 32;
 /// Attempts under way at once to one endpoint.
 pub const PLACES_PER_ENDPOINT: u32 = 4;
 /// From here on a receiver counts as slow, in milliseconds.
@@ -209,7 +209,7 @@ impl Courier {
 }
 
 fn run(appliance: &Arc<Appliance>, news: &Receiver<News>, ended: &Sender<News>) {
-    let mut places = Places::default();
+    let mut places = Places::new(appliance.event_places);
     let mut patience = Duration::ZERO;
     loop {
         match news.recv_timeout(TICK) {
@@ -225,7 +225,7 @@ fn run(appliance: &Arc<Appliance>, news: &Receiver<News>, ended: &Sender<News>) 
             tracing::error!(%error, "webhooks that are due were not taken on; trying again");
         }
     }
-    while places.taken > 0 {
+    while !places.by_endpoint.is_empty() {
         match news.recv_timeout(patience) {
             Ok(News::Ended(place)) => places.give_back(&place),
             Ok(News::Stop { .. }) => {}
@@ -246,11 +246,15 @@ fn turn(
     let claims = claim(appliance, |endpoint| {
         let speed = Speed::of(endpoint);
         speeds.insert(endpoint.id.clone(), speed);
-        left.take_all(&endpoint.id, speed)
+        left.take_all(&Place::at(&endpoint.id, &endpoint.organization, speed))
     })?;
     for claim in claims {
         let speed = speeds.get(&claim.endpoint.id).copied().unwrap_or(Speed::Slow);
-        let place = places.take(&claim.endpoint.id, speed);
+        let place = Place::at(&claim.endpoint.id, &claim.endpoint.organization, speed);
+        if !places.take(&place) {
+            // Cannot be: as many were claimed as there were places. The claim runs out by itself.
+            continue;
+        }
         let (appliance, sender, kept) = (Arc::clone(appliance), ended.clone(), place.clone());
         let spawned = std::thread::Builder::new().name("webhook".to_owned()).spawn(move || {
             // Given back also when the attempt panics.
@@ -276,7 +280,10 @@ enum Speed {
 
 impl Speed {
     fn of(endpoint: &DueEndpoint) -> Self {
-        if endpoint.is_failing || endpoint.took_ms > SLOW_MS { Self::Slow } else { Self::Quick }
+        match endpoint.took_ms {
+            Some(took_ms) if took_ms <= SLOW_MS && !endpoint.is_failing => Self::Quick,
+            Some(_) | None => Self::Slow,
+        }
     }
 }
 
@@ -284,7 +291,14 @@ impl Speed {
 #[derive(Clone, Debug)]
 struct Place {
     endpoint_id: String,
+    holder: Holder,
     speed: Speed,
+}
+
+impl Place {
+    fn at(endpoint_id: &str, of: &OrganizationId, speed: Speed) -> Self {
+        Self { endpoint_id: endpoint_id.to_owned(), holder: Some(of.clone()), speed }
+    }
 }
 
 /// Says that a place is free again, when dropped.
@@ -302,42 +316,51 @@ impl Drop for EndOfPlace {
 }
 
 /// The places that are taken.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Places {
-    taken: u32,
-    slow: u32,
+    all: Shares,
+    slow: Shares,
     by_endpoint: BTreeMap<String, u32>,
 }
 
 impl Places {
-    /// How many more attempts an endpoint may have; takes them.
-    fn take_all(&mut self, endpoint_id: &str, speed: Speed) -> u32 {
-        let own = self.by_endpoint.get(endpoint_id).copied().unwrap_or(0);
-        let mut free =
-            PLACES_PER_ENDPOINT.saturating_sub(own).min(PLACES.saturating_sub(self.taken));
-        if speed == Speed::Slow {
-            free = free.min(SLOW_PLACES.saturating_sub(self.slow));
+    /// This many for an organization that is alone, half of them for its slow endpoints; and of both
+    /// half as many spare ones.
+    fn new(places: usize) -> Self {
+        let (spare, slow) = (places / 2, places / 2);
+        Self {
+            all: Shares::new(places, spare),
+            slow: Shares::new(slow, slow / 2),
+            by_endpoint: BTreeMap::new(),
         }
-        for _ in 0..free {
-            self.take(endpoint_id, speed);
-        }
-        free
     }
 
-    fn take(&mut self, endpoint_id: &str, speed: Speed) -> Place {
-        self.taken = self.taken.saturating_add(1);
-        if speed == Speed::Slow {
-            self.slow = self.slow.saturating_add(1);
+    /// Takes as many places as an endpoint may have beside those that it has; answers how many.
+    fn take_all(&mut self, place: &Place) -> u32 {
+        let mut taken: u32 = 0;
+        while self.take(place) {
+            taken = taken.saturating_add(1);
         }
-        let own = self.by_endpoint.entry(endpoint_id.to_owned()).or_default();
-        *own = own.saturating_add(1);
-        Place { endpoint_id: endpoint_id.to_owned(), speed }
+        taken
+    }
+
+    fn take(&mut self, place: &Place) -> bool {
+        let own = self.by_endpoint.get(&place.endpoint_id).copied().unwrap_or(0);
+        if own >= PLACES_PER_ENDPOINT || !self.all.take(&place.holder) {
+            return false;
+        }
+        if place.speed == Speed::Slow && !self.slow.take(&place.holder) {
+            self.all.give_back(&place.holder);
+            return false;
+        }
+        self.by_endpoint.insert(place.endpoint_id.clone(), own.saturating_add(1));
+        true
     }
 
     fn give_back(&mut self, place: &Place) {
-        self.taken = self.taken.saturating_sub(1);
+        self.all.give_back(&place.holder);
         if place.speed == Speed::Slow {
-            self.slow = self.slow.saturating_sub(1);
+            self.slow.give_back(&place.holder);
         }
         if let Some(own) = self.by_endpoint.get_mut(&place.endpoint_id) {
             *own = own.saturating_sub(1);
@@ -350,26 +373,64 @@ impl Places {
 mod tests {
     use super::*;
 
+    fn place(endpoint_id: &str, of: &str, speed: Speed) -> Place {
+        Place::at(endpoint_id, &OrganizationId::new(of), speed)
+    }
+
+    /// How many places a hundred endpoints of an organization take.
+    fn a_hundred_endpoints(places: &mut Places, of: &str, speed: Speed) -> u32 {
+        (0..100).map(|it| places.take_all(&place(&format!("{of}{it}{speed:?}"), of, speed))).sum()
+    }
+
     #[test]
     fn one_endpoint_has_few_places_and_all_slow_ones_together_half() {
-        let mut places = Places::default();
+        let mut places = Places::new(64);
 
-        let slow: u32 = (0..100).map(|it| places.take_all(&format!("s{it}"), Speed::Slow)).sum();
-        let quick = places.take_all("q", Speed::Quick);
+        let slow = a_hundred_endpoints(&mut places, "org_a", Speed::Slow);
+        let quick = places.take_all(&place("q", "org_a", Speed::Quick));
 
-        assert_eq!((slow, quick), (SLOW_PLACES, PLACES_PER_ENDPOINT));
-        assert_eq!(places.take_all("q", Speed::Quick), 0);
-        let more: u32 = (0..100).map(|it| places.take_all(&format!("m{it}"), Speed::Quick)).sum();
-        assert_eq!(slow + quick + more, PLACES);
+        assert_eq!((slow, quick), (32, PLACES_PER_ENDPOINT));
+        assert_eq!(places.take_all(&place("q", "org_a", Speed::Quick)), 0);
+        let more = a_hundred_endpoints(&mut places, "org_a", Speed::Quick);
+        assert_eq!(slow + quick + more, 64, "an organization that is alone has every place");
+    }
+
+    #[test]
+    fn an_organizations_endpoints_leave_places_for_anothers() {
+        let mut places = Places::new(64);
+        a_hundred_endpoints(&mut places, "org_a", Speed::Slow);
+        a_hundred_endpoints(&mut places, "org_a", Speed::Quick);
+
+        let new = places.take_all(&place("new", "org_b", Speed::Slow));
+        let quick = places.take_all(&place("quick", "org_b", Speed::Quick));
+
+        assert_eq!((new, quick), (PLACES_PER_ENDPOINT, PLACES_PER_ENDPOINT));
     }
 
     #[test]
     fn a_place_that_is_given_back_is_free_again() {
-        let mut places = Places::default();
-        let place = places.take("s", Speed::Slow);
+        let mut places = Places::new(8);
+        let slow = place("s", "org_a", Speed::Slow);
 
-        places.give_back(&place);
+        for _ in 0..100 {
+            assert!(places.take(&slow));
+            places.give_back(&slow);
+        }
 
-        assert_eq!((places.taken, places.slow, places.by_endpoint.len()), (0, 0, 0));
+        assert!(places.by_endpoint.is_empty());
+        assert_eq!((places.all.held(&slow.holder), places.slow.held(&slow.holder)), (0, 0));
+    }
+
+    #[test]
+    fn an_endpoint_is_quick_only_once_it_has_answered_in_time() {
+        let speed = |is_failing, took_ms| {
+            let (id, organization) = ("ep".to_owned(), OrganizationId::new("org_a"));
+            Speed::of(&DueEndpoint { id, organization, is_failing, took_ms })
+        };
+
+        assert_eq!(speed(false, None), Speed::Slow);
+        assert_eq!(speed(false, Some(SLOW_MS)), Speed::Quick);
+        assert_eq!(speed(false, Some(SLOW_MS + 1)), Speed::Slow);
+        assert_eq!(speed(true, Some(1)), Speed::Slow);
     }
 }

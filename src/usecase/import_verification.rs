@@ -77,7 +77,7 @@ pub fn import_verification_and(
             Step::To(_) | Step::Stay | Step::Renew | Step::Outranked => Ok(()),
         }
     })?;
-    let permit = appliance.permits.take()?;
+    let permit = appliance.permits.take(Some(acting.caller()))?;
     let sha256: [u8; 32] = Sha256::digest(token.0.as_bytes()).into();
     let (attempt, begun_at) = begin(appliance, &subject, &sha256, also.admission.clone())?;
     let answer = ask_sumsub(appliance, &subject, token, (&sha256, attempt, begun_at));

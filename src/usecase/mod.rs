@@ -5,6 +5,7 @@
 pub mod authenticate;
 pub mod authorizations;
 pub mod back_up;
+pub mod buckets;
 pub mod create_organization;
 pub mod decide;
 pub mod deliver_events;
@@ -29,22 +30,25 @@ pub mod scheduled_backups;
 pub mod sign_letter;
 pub mod start_session;
 pub mod timekeeping;
+pub mod waits;
 pub mod webhook_endpoints;
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::authorization::Refusal;
 use crate::domain::environment::Environment;
 use crate::domain::fold::Overrule;
-use crate::domain::organization::OrganizationType;
+use crate::domain::organization::{OrganizationId, OrganizationType};
+use crate::domain::shares::{Holder, Shares};
 use crate::domain::timekeeper::Timekeeper;
 use crate::domain::timestamp::Clock;
 use crate::domain::verdict::Acceptance;
 use crate::domain::verification::{Event, Status};
 use crate::outbox::Outbox;
 use crate::store::{Store, StoreError, Tx};
+use crate::sumsub::account::OnAccount;
 use crate::sumsub::{Client, ImportMode, SumsubError};
 use crate::usecase::authenticate::Admission;
 use crate::usecase::handoff_links::Handoff;
@@ -97,8 +101,10 @@ pub struct Appliance {
     pub timekeeper: Arc<Timekeeper>,
     /// What the operator configured.
     pub rules: Rules,
-    /// How many requests may wait for Sumsub at once.
+    /// The places of calls to Sumsub.
     pub permits: Permits,
+    /// How many outgoing deliveries of one organization may be under way at once.
+    pub event_places: usize,
     /// How many webhooks were refused for their digest since the start.
     pub refused_digests: AtomicU64,
     /// The customers' pages; `None`: there are none, and every session leads to Sumsub's.
@@ -162,37 +168,43 @@ impl fmt::Debug for Appliance {
     }
 }
 
-/// A bounded number of places. A dead provider fills them; whoever comes then is told to come back,
-/// and nobody who does not need the provider notices.
+/// The places of calls to Sumsub, shared as `domain::shares` says. A dead provider fills them; whoever
+/// comes then is told to come back, and nobody who does not need the provider notices.
 #[derive(Debug)]
 pub struct Permits {
-    free: AtomicUsize,
+    shares: Mutex<Shares>,
 }
 
-/// One place, given back on drop.
+/// One place, given back on drop. While it is held, this thread calls Sumsub on its holder's account.
 #[derive(Debug)]
 pub struct Permit<'a> {
     of: &'a Permits,
+    holder: Holder,
+    _on_account: OnAccount,
 }
 
 impl Permits {
-    /// So many places.
+    /// This many places for an organization that is alone, and half as many spare ones.
     pub fn new(places: usize) -> Self {
-        Self { free: AtomicUsize::new(places) }
+        Self { shares: Mutex::new(Shares::new(places, places.div_ceil(2))) }
     }
 
-    /// Takes a place, or says at once that there is none.
-    pub fn take(&self) -> Result<Permit<'_>, Failure> {
-        self.free
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1))
-            .map(|_before| Permit { of: self })
-            .map_err(|_none| Failure::Busy)
+    /// Takes a place for an organization (`None`: for the operator), or says at once that there is
+    /// none.
+    pub fn take(&self, holder: Option<&OrganizationId>) -> Result<Permit<'_>, Failure> {
+        let holder = holder.cloned();
+        if !self.shares.lock().unwrap_or_else(PoisonError::into_inner).take(&holder) {
+            return Err(Failure::Busy);
+        }
+        let on_account = OnAccount::of(&holder);
+        Ok(Permit { of: self, holder, _on_account: on_account })
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.of.free.fetch_add(1, Ordering::AcqRel);
+        let mut shares = self.of.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        shares.give_back(&self.holder);
     }
 }
 

@@ -352,7 +352,7 @@ pub fn consequences_of_reread(
 
 /// An answer that cannot be used is an error: it does not say that nothing differs.
 fn asked_about(appliance: &Appliance, id: &OrganizationId, mode: Mode) -> Result<Report, Failure> {
-    let _permit = appliance.permits.take()?;
+    let _permit = appliance.permits.take(None)?;
     let mut report = reconcile(appliance, &Scope::One(id.clone()), mode, &mut || true)?;
     match report.stopped_by.take() {
         Some(error) => Err(error.into()),
@@ -385,7 +385,7 @@ pub fn reread(appliance: &Appliance, id: &OrganizationId) -> Result<Vec<String>,
 
 /// Asks Sumsub for something that does not exist, and tells how long the answer took.
 pub fn probe_provider(appliance: &Appliance) -> Result<i64, Failure> {
-    let _permit = appliance.permits.take()?;
+    let _permit = appliance.permits.take(None)?;
     let begun = (appliance.clock)();
     appliance.sumsub.find_applicant(PROBED_ID)?;
     Ok((appliance.clock)().as_ms().saturating_sub(begun.as_ms()).max(0))

@@ -8,9 +8,10 @@ use crate::domain::handoff::{LetterSigned, LinkStanding, Progress, Stage, stage}
 use crate::domain::letter::Day;
 use crate::domain::organization::{Organization, OrganizationId};
 use crate::domain::timestamp::Timestamp;
-use crate::store::{HandoffLink, Reader, RecordedSignature, Woken};
+use crate::store::{HandoffLink, Reader, RecordedSignature, WatchEnd, Woken};
 use crate::usecase::handoff_links::{Handoff, LinkToken};
 use crate::usecase::sign_letter::Letter;
+use crate::usecase::waits::Waits;
 use crate::usecase::{Appliance, Failure};
 
 /// Everything that a hand-off page may show.
@@ -41,19 +42,22 @@ pub fn open_link(appliance: &Appliance, token: &LinkToken) -> Result<Option<Sitt
     appliance.store.snapshot(|register| sitting(*register, handoff, token, now))
 }
 
-/// Reads a link's sitting as soon as its stage is another one than `known`, or after `at_most`.
-/// Holds neither lock nor connection meanwhile.
+/// Reads a link's sitting as soon as its stage is another one than `known`, or after `at_most`; at
+/// once, if its broker's customers have no place among the waiting. Holds neither lock nor connection
+/// meanwhile.
 pub fn await_stage(
     appliance: &Appliance,
     token: &LinkToken,
-    known: &str,
-    at_most: Duration,
+    (known, at_most): (&str, Duration),
+    waits: &Waits,
 ) -> Result<Option<Sitting>, Failure> {
     let Some(first) = open_link(appliance, token)? else { return Ok(None) };
     if first.stage.as_str() != known {
         return Ok(Some(first));
     }
-    let mut watch = appliance.store.changes().watch(&first.customer.id, at_most);
+    let end = WatchEnd::default();
+    let Some(_place) = waits.take(&first.broker.id, end.clone()) else { return Ok(Some(first)) };
+    let mut watch = appliance.store.changes().watch_ended_by(&first.customer.id, at_most, &end);
     loop {
         // Read after the watch began, so that no change falls between.
         let Some(sitting) = open_link(appliance, token)? else { return Ok(None) };

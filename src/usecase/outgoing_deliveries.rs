@@ -11,6 +11,10 @@ use crate::usecase::{Also, Appliance, Failure, nothing_else};
 /// The most deliveries of one range: bounds what one request makes the register and a receiver do.
 pub const RESEND_MAX: u32 = 10_000;
 
+/// Tests of one endpoint that may wait at once: a test writes a delivery that no event asks for, so
+/// these, unlike resends, would add up without end.
+pub const TESTS_WAITING_MAX: u32 = 100;
+
 /// Deliveries by the time at which their events were written.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
@@ -103,8 +107,8 @@ pub fn resend_range(
     })
 }
 
-/// Sends a test event to one endpoint, whatever types it takes, the way of every other event.
-/// `also` belongs into the same commit.
+/// Sends a test event to one endpoint, whatever types it takes, the way of every other event; not
+/// while [`TESTS_WAITING_MAX`] of them wait there. `also` belongs into the same commit.
 pub fn send_test(
     appliance: &Appliance,
     owner: &OrganizationId,
@@ -114,6 +118,12 @@ pub fn send_test(
     let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
     appliance.commit(also, move |tx| {
         enabled(tx, &owner, &id)?;
+        if tx.count_waiting_tests(&id)? >= TESTS_WAITING_MAX {
+            return Err(Failure::Invalid(format!(
+                "{TESTS_WAITING_MAX} test events to this endpoint are waiting already, and no other \
+                 one was written: look at their deliveries, or delete the endpoint"
+            )));
+        }
         let no = tx.announce_test(&owner, &id, now)?;
         tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)
     })

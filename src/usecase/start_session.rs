@@ -88,7 +88,9 @@ pub(super) fn begin(
         appliance.store.snapshot(|register| look(*register, &subject, asked_first.at))?;
     let seen = known.current.clone();
 
+    let permit = appliance.permits.take(Some(&broker))?;
     let (applicant, mut begun) = ask_sumsub(appliance, &subject, kind, &known, &door)?;
+    drop(permit);
 
     let applying = Applying::by(appliance);
     appliance.store.write(move |tx| {
@@ -274,7 +276,6 @@ fn ask_sumsub(
     known: &Known,
     door: &Door,
 ) -> Result<(Applicant, Begun), Failure> {
-    let _permit = appliance.permits.take()?;
     let (sumsub, asked) = (&appliance.sumsub, Asked::now(appliance, subject)?);
     // A known applicant may have been deleted at Sumsub meanwhile. A token for its external id would
     // make another one, whose verdicts nobody here would heed.

@@ -142,7 +142,10 @@ fn a_key_that_asks_too_often_is_told_when_to_come_back() {
     let refused = rig.get("/v1/organizations", &broker.key, None);
 
     assert!(served.iter().all(|it| it.status == 200));
-    assert_eq!(served[0].header("RateLimit-Policy"), Some("\"key\";q=3;w=3"));
+    assert_eq!(
+        served[0].header("RateLimit-Policy"),
+        Some("\"key\";q=3;w=3, \"organization\";q=2000;w=10")
+    );
     assert_eq!(served[0].header("RateLimit"), Some("\"key\";r=2;t=1"));
     assert_eq!(refused.refusal(), (429, "rate_limited"));
     assert_eq!(refused.header("Retry-After"), Some("1"));

@@ -37,7 +37,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("crossterm", &["console"]),
     ("form_urlencoded", &["api", "handoff"]),
     ("getrandom", &["outbox", "sumsub", "usecase"]),
-    ("governor", &["api", "handoff"]),
+    ("governor", &["usecase"]),
     ("hmac", &["sumsub", "outbox"]),
     ("httparse", &["http"]),
     ("ipnet", &["http"]),

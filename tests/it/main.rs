@@ -44,6 +44,7 @@ mod retention;
 mod rig;
 mod secrets;
 mod sessions;
+mod shares;
 mod stand_in;
 mod sumsub;
 mod verdicts;

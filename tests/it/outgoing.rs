@@ -81,7 +81,7 @@ impl Post {
     }
 }
 
-fn endpoint(rig: &Rig, broker: &Broker, url: &str) -> String {
+pub(crate) fn endpoint(rig: &Rig, broker: &Broker, url: &str) -> String {
     let answer = rig.post(ENDPOINTS, &broker.key, None, &json!({ "url": url }));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.text("/id").to_owned()
@@ -95,7 +95,7 @@ fn patch(rig: &Rig, broker: &Broker, path: &str, body: &Value) -> Answer {
     rig.call("PATCH", path, &headers, body.to_string().as_bytes())
 }
 
-fn delete(rig: &Rig, broker: &Broker, path: &str) -> Answer {
+pub(crate) fn delete(rig: &Rig, broker: &Broker, path: &str) -> Answer {
     let headers = [("Authorization".to_owned(), format!("Bearer {}", broker.key))];
     rig.call("DELETE", path, &headers, b"")
 }
@@ -913,7 +913,7 @@ fn an_operator_makes_an_endpoint_reads_its_log_and_sends_again() {
     assert!(ok(&["list"]).is_empty());
 }
 
-fn wait_until(reached: &dyn Fn() -> bool) {
+pub(crate) fn wait_until(reached: &dyn Fn() -> bool) {
     for _ in 0..3000 {
         if reached() {
             return;

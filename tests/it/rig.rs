@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use countersign::api::{self, Api, ApiSettings, RateLimits};
+use countersign::api::{self, Api, ApiSettings, OrganizationRate, RateLimits};
 use countersign::domain::environment::Environment;
 use countersign::domain::letter::LetterTemplate;
 use countersign::domain::organization::{Name, OrganizationId, OrganizationType};
@@ -107,6 +107,7 @@ impl Default for Setup {
             webhook_secret: WEBHOOK_SECRET.to_owned(),
             api: ApiSettings {
                 rates: RateLimits { requests_per_s: 0, burst: 0, wrong_keys_per_minute: 0 },
+                organization_rate: OrganizationRate { requests_per_s: 0, burst: 0 },
                 ..ApiSettings::default()
             },
             letter: None,
@@ -218,6 +219,7 @@ impl Rig {
                 webhook_secret: setup.webhook_secret,
             },
             permits: Permits::new(setup.permits),
+            event_places: 64,
             refused_digests: AtomicU64::new(0),
             handoff: setup.letter.map(|letter| {
                 let (public_url, link_days) = (url.clone(), setup.link_days);
@@ -463,7 +465,7 @@ fn serve(
     let page_settings = PageSettings {
         limits,
         trusted_proxies: settings.trusted_proxies.clone(),
-        ..PageSettings::default()
+        waits_max: settings.waits_max.div_ceil(4),
     };
     let pages = Pages::new(Arc::clone(appliance), page_settings);
     let (api, clock) = (Api::new(Arc::clone(appliance), settings), Arc::clone(clock));

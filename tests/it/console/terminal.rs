@@ -265,6 +265,7 @@ pub(super) fn another(rig: &Rig, clock: Clock) -> Appliance {
         outbox: Outbox::new(environment, WebhookKey::new([0; 32]), Schedule { time_scale: 1 }),
         rules: rig.appliance.rules.clone(),
         permits: Permits::new(4),
+        event_places: 64,
         refused_digests: AtomicU64::new(0),
         handoff: None,
     }

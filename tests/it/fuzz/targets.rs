@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use countersign::api::{self, Api, ApiSettings, RateLimits};
+use countersign::api::{self, Api, ApiSettings, OrganizationRate, RateLimits};
 use countersign::config::{Config, Flags, SETTINGS, Variables};
 use countersign::domain::letter::{LetterTemplate, STANDARD_LETTER};
 use countersign::domain::organization::OrganizationId;
@@ -54,6 +54,7 @@ impl Asked {
         rig.decide(&approved, Decision::Approve).unwrap();
         let settings = ApiSettings {
             rates: RateLimits { requests_per_s: 0, burst: 0, wrong_keys_per_minute: 0 },
+            organization_rate: OrganizationRate { requests_per_s: 0, burst: 0 },
             trusted_proxies: trusted_proxies.clone(),
             waits_max: 0,
             ..ApiSettings::default()
