@@ -47,6 +47,7 @@ mod sessions;
 mod shares;
 mod stand_in;
 mod sumsub;
+mod texts;
 mod verdicts;
 mod waiting;
 mod webhooks;
