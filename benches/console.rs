@@ -28,7 +28,7 @@ use countersign::domain::outgoing::Schedule;
 use countersign::domain::timekeeper::Timekeeper;
 use countersign::domain::timestamp::{Clock, Timestamp};
 use countersign::domain::verdict::{Acceptance, DecidedBy};
-use countersign::outbox::{Outbox, WebhookKey};
+use countersign::outbox::{Allowed, Outbox, WebhookKey};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client, ImportMode};
 use countersign::usecase::{Appliance, Permits, Rules};
@@ -105,6 +105,7 @@ fn appliance(path: &Path) -> Arc<Appliance> {
     let store = Store::open(path, Environment::Test, Opening::CreateIfMissing, clock()).unwrap();
     let account = Account {
         base_url: "http://127.0.0.1:9".to_owned(),
+        proxy: None,
         app_token: String::new(),
         secret_key: String::new(),
         level_business: String::new(),
@@ -136,6 +137,7 @@ fn appliance(path: &Path) -> Arc<Appliance> {
             Environment::Test,
             WebhookKey::new([0; 32]),
             Schedule { time_scale: 1 },
+            Allowed::default(),
         ),
     })
 }

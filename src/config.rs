@@ -3,7 +3,8 @@
 //! There is one list of settings, [`SETTINGS`]; flags, environment variables, `countersign config`
 //! and the help texts are all made of it. A flag outranks the environment, which outranks the
 //! default. A secret is never a flag's value, where every process could read it: its flag and its
-//! second variable name a file. No secret is ever shown, by `Debug` or by an error, not in part.
+//! second variable name a file. The same holds for a proxy's password, whose URL is otherwise a
+//! flag's value like any other. No secret is ever shown, by `Debug` or by an error, not in part.
 
 mod setting;
 mod value;
@@ -17,6 +18,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 pub use setting::{SETTINGS, Secrecy, Setting};
 pub use value::seconds;
 pub use variables::Variables;
@@ -27,9 +29,9 @@ use setting::{
     KEPT_SECRETS_MAX, LETTER, LINK_DAYS, LISTEN, LOG, METRICS_LISTEN, ORGANIZATION_BURST,
     ORGANIZATION_RATE, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER,
     RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN,
-    SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_VERDICT,
-    SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX,
-    WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
+    SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_PROXY, SUMSUB_SECRET_KEY, SUMSUB_URL,
+    SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
+    VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_ALLOW, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, is_loopback, read_secret, word};
 
@@ -94,16 +96,23 @@ pub struct InForce {
     /// Where its value came from.
     pub source: Source,
     value: Option<Secret>,
+    shown: String,
 }
 
 impl InForce {
+    fn new(setting: &'static Setting, source: Source, value: Option<Secret>) -> Self {
+        let shown = match (setting.secrecy, &value) {
+            (_, None) => "not set".to_owned(),
+            (Secrecy::Secret, Some(_)) => "set".to_owned(),
+            (Secrecy::Open, Some(value)) => value.expose().to_owned(),
+            (Secrecy::Login, Some(value)) => value::without_password(value.expose()),
+        };
+        Self { setting, source, value, shown }
+    }
+
     /// What may be shown of it: the value, or for a secret only whether there is one.
     pub fn shown(&self) -> &str {
-        match (self.setting.secrecy, &self.value) {
-            (_, None) => "not set",
-            (Secrecy::Secret, Some(_)) => "set",
-            (Secrecy::Open, Some(value)) => value.expose(),
-        }
+        &self.shown
     }
 }
 
@@ -184,6 +193,8 @@ pub struct Config {
     pub reconcile_every_s: u32,
     /// Divides the delays between attempts to a webhook endpoint.
     pub webhook_time_scale: u32,
+    /// Addresses off the public internet that outgoing webhooks may be sent to, at one port or all.
+    pub webhook_allow: Vec<(IpNet, Option<u16>)>,
     /// Days that bodies of Sumsub's webhooks are kept; 0 = for ever.
     pub inbox_days: u32,
     /// Days that outgoing webhooks' bodies and their log are kept; 0 = for ever.
@@ -229,6 +240,7 @@ pub struct Config {
     /// Every setting with the value that is in force, in the order of [`SETTINGS`].
     pub in_force: Vec<InForce>,
     sumsub_url: String,
+    sumsub_proxy: Option<ureq::Proxy>,
 }
 
 /// What it takes to talk with Sumsub, complete.
@@ -236,6 +248,8 @@ pub struct Config {
 pub struct Provider {
     /// Where Sumsub's API is, without a slash at the end.
     pub url: String,
+    /// The proxy to it; never for a loopback address.
+    pub proxy: Option<ureq::Proxy>,
     /// Our app token.
     pub app_token: Secret,
     /// Its secret key.
@@ -264,6 +278,12 @@ pub enum ConfigError {
     /// A secret was given twice.
     #[error("{} and {} are both set: keep one of them", .0.variable(), .0.file_variable())]
     GivenTwice(&'static Setting),
+    /// A password was given where every process can read it.
+    #[error(
+        "{} holds a user name or a password, and every process can read flags: set {} or {} instead",
+        .0.name, .0.variable(), .0.file_variable()
+    )]
+    LoginInFlag(&'static Setting),
     /// A secret's file cannot be used.
     #[error("{} cannot be read from {}: {why}", .setting.name, .path.display())]
     SecretFile {
@@ -349,6 +369,7 @@ impl Config {
             reconcile_every_s: found.parse(&RECONCILE_EVERY, |it| value::within(it, 0..=300))?,
             webhook_time_scale: found
                 .parse(&WEBHOOK_TIME_SCALE, |it| value::within(it, 1..=100_000))?,
+            webhook_allow: found.parse(&WEBHOOK_ALLOW, value::receivers)?,
             inbox_days: found.parse(&INBOX_DAYS, |it| value::within(it, 0..=36_500))?,
             // Shorter than the schedule of attempts, a message would go before it has arrived.
             outgoing_days: found.parse(&OUTGOING_DAYS, |it| {
@@ -391,6 +412,7 @@ impl Config {
                     .then(|| it.to_owned())
             })?,
             sumsub_url: found.parse(&SUMSUB_URL, base_url)?,
+            sumsub_proxy: found.parse(&SUMSUB_PROXY, |it| unless(it, "none", value::proxy))?,
             in_force,
         })
     }
@@ -444,6 +466,7 @@ impl Config {
             (World::Live | World::Test, _) => {}
         }
         Ok(Provider {
+            proxy: self.sumsub_proxy.clone().filter(|_| !is_loopback(&url)),
             url,
             app_token,
             secret_key: secret(&SUMSUB_SECRET_KEY),
@@ -488,7 +511,11 @@ impl Found<'_> {
             setting,
             origin: in_force.map_or(Source::Default, |it| it.source.clone()),
             // An address may carry a password.
-            given: if text.contains('@') { "not one".to_owned() } else { format!("\"{text}\"") },
+            given: if text.contains('@') || setting.secrecy != Secrecy::Open {
+                "not one".to_owned()
+            } else {
+                format!("\"{text}\"")
+            },
         })
     }
 }
@@ -499,7 +526,7 @@ fn find(
     variables: &Variables,
 ) -> Result<InForce, ConfigError> {
     let in_force =
-        |value: &str, source| InForce { setting, source, value: Some(Secret(value.to_owned())) };
+        |value: &str, source| InForce::new(setting, source, Some(Secret(value.to_owned())));
     let from_file = |path: &str| {
         let path = Path::new(path);
         read_secret(path)
@@ -508,12 +535,15 @@ fn find(
     };
     match (flags.get(setting.name), setting.secrecy) {
         (Some(path), Secrecy::Secret) => return from_file(path),
-        (Some(value), Secrecy::Open) => return Ok(in_force(value, Source::Flag)),
+        (Some(value), Secrecy::Login) if value.contains('@') => {
+            return Err(ConfigError::LoginInFlag(setting));
+        }
+        (Some(value), Secrecy::Open | Secrecy::Login) => return Ok(in_force(value, Source::Flag)),
         (None, _) => {}
     }
     let value = variables.get(&setting.variable())?;
     let file = match setting.secrecy {
-        Secrecy::Secret => variables.get(&setting.file_variable())?,
+        Secrecy::Secret | Secrecy::Login => variables.get(&setting.file_variable())?,
         Secrecy::Open => None,
     };
     match (value, file) {
@@ -522,7 +552,7 @@ fn find(
         (None, Some(path)) => from_file(path),
         (None, None) => {
             let value = setting.default.map(|it| Secret(it.to_owned()));
-            Ok(InForce { setting, source: Source::Default, value })
+            Ok(InForce::new(setting, Source::Default, value))
         }
     }
 }

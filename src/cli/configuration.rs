@@ -28,7 +28,7 @@ Settings:
     for setting in SETTINGS {
         let file = match setting.secrecy {
             Secrecy::Open => String::new(),
-            Secrecy::Secret => format!(" or {}", setting.file_variable()),
+            Secrecy::Secret | Secrecy::Login => format!(" or {}", setting.file_variable()),
         };
         let default = setting.default.map(|it| format!(" (default {it})")).unwrap_or_default();
         // Writing to a String does not fail.

@@ -194,7 +194,7 @@ pub(super) fn at_sumsub(error: &SumsubError) -> &'static str {
         SumsubError::Applicant(_) => "look at the applicant in Sumsub's dashboard",
         SumsubError::ShareToken(_) => "have the partner generate a fresh one",
         SumsubError::RateLimited { .. } => "wait and try again",
-        SumsubError::Outage(_) => "check sumsub-url and the network, then try again",
+        SumsubError::Outage(_) => "check sumsub-url, sumsub-proxy and the network, then try again",
         SumsubError::Unreadable(_) => "try again, and report it if it stays",
     }
 }

@@ -1,7 +1,7 @@
 //! The settings as flags, made of the one list in `config`, valid before and after any subcommand.
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use crate::config::{Flags, SETTINGS, Secrecy, Setting};
 
@@ -16,10 +16,11 @@ impl FromArgMatches for SettingFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Flags::new();
         for setting in SETTINGS {
-            let value = matches
-                .try_get_one::<String>(setting.name)
+            let values = matches
+                .try_get_many::<String>(setting.name)
                 .map_err(|it| clap::Error::raw(ErrorKind::InvalidValue, it.to_string()))?;
-            flags.extend(value.map(|it| (setting.name, it.clone())));
+            let value = values.map(|it| it.cloned().collect::<Vec<_>>().join(","));
+            flags.extend(value.map(|it| (setting.name, it)));
         }
         Ok(Self(flags))
     }
@@ -37,6 +38,7 @@ impl Args for SettingFlags {
                 Arg::new(setting.name)
                     .long(setting.flag)
                     .value_name(value_name(setting))
+                    .action(if setting.repeats { ArgAction::Append } else { ArgAction::Set })
                     .help(help(setting))
                     .help_heading("Settings")
                     .global(true)
@@ -53,7 +55,7 @@ impl Args for SettingFlags {
 fn value_name(setting: &Setting) -> &'static str {
     match setting.secrecy {
         Secrecy::Secret => "FILE",
-        Secrecy::Open => "VALUE",
+        Secrecy::Open | Secrecy::Login => "VALUE",
     }
 }
 

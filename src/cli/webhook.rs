@@ -45,7 +45,7 @@ Example:
         /// The organization whose events, and whose customers' events, are sent
         #[arg(long)]
         org: String,
-        /// Where they are sent: https, or in test mode http to this machine
+        /// Where they are sent: https, or in test http to an address in webhook-allow
         #[arg(long)]
         url: String,
         /// What to call it

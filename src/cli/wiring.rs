@@ -12,7 +12,7 @@ use crate::domain::outgoing::Schedule;
 use crate::domain::timekeeper::{Timekeeper, Uptime};
 use crate::domain::timestamp::{Clock, Timestamp};
 use crate::domain::verdict::{Acceptance, DecidedBy};
-use crate::outbox::{Outbox, WebhookKey};
+use crate::outbox::{Allowed, Outbox, WebhookKey};
 use crate::store::{Opening, ServingLock, Store};
 use crate::sumsub::{Account, Client, ImportMode};
 use crate::usecase::handoff_links::{Handoff, WebSdk};
@@ -124,6 +124,7 @@ pub(super) fn build(
         environment,
         WebhookKey::beside(&config.database)?,
         Schedule { time_scale: config.webhook_time_scale },
+        Allowed::new(config.webhook_allow.clone()),
     );
     Ok(Appliance {
         store,
@@ -175,6 +176,7 @@ pub(super) fn client(config: &Config, provider: &Provider) -> Client {
 fn account_of(config: &Config, provider: &Provider) -> Account {
     Account {
         base_url: provider.url.clone(),
+        proxy: provider.proxy.clone(),
         app_token: provider.app_token.expose().to_owned(),
         secret_key: provider.secret_key.expose().to_owned(),
         level_business: first(&provider.levels_business),
@@ -205,6 +207,7 @@ pub(super) fn acceptance(config: &Config, provider: Option<&Provider>) -> Accept
 fn nowhere() -> Account {
     Account {
         base_url: "https://sumsub.invalid".to_owned(),
+        proxy: None,
         app_token: String::new(),
         secret_key: String::new(),
         level_business: String::new(),

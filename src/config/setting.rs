@@ -14,6 +14,8 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// Whether it is masked wherever it is shown.
     pub secrecy: Secrecy,
+    /// Whether its flag may be given several times; its values are then one text with commas.
+    pub repeats: bool,
     /// What it may be.
     pub accepted: &'static str,
     /// What it does, in one line.
@@ -27,6 +29,9 @@ pub enum Secrecy {
     Open,
     /// Nobody may.
     Secret,
+    /// A URL that may carry a user name and a password: everybody may see it without them. With them
+    /// it is no flag's value.
+    Login,
 }
 
 impl Setting {
@@ -35,18 +40,28 @@ impl Setting {
         format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 
-    /// The environment variable that names a file with its value, for a secret.
+    /// The environment variable that names a file with its value, for what is or may hold a secret.
     pub fn file_variable(&self) -> String {
         format!("{}_FILE", self.variable())
     }
 
     const fn open(name: &'static str, default: Option<&'static str>, doc: &'static str) -> Self {
-        Self { name, flag: name, default, secrecy: Secrecy::Open, accepted: "any text", doc }
+        let (secrecy, accepted) = (Secrecy::Open, "any text");
+        Self { name, flag: name, default, secrecy, repeats: false, accepted, doc }
     }
 
     const fn secret(name: &'static str, flag: &'static str, doc: &'static str) -> Self {
         let accepted = "a text of one line";
-        Self { name, flag, default: None, secrecy: Secrecy::Secret, accepted, doc }
+        let secrecy = Secrecy::Secret;
+        Self { name, flag, default: None, secrecy, repeats: false, accepted, doc }
+    }
+
+    const fn may_hold_login(self) -> Self {
+        Self { secrecy: Secrecy::Login, ..self }
+    }
+
+    const fn repeats(self) -> Self {
+        Self { repeats: true, ..self }
     }
 
     const fn accepts(self, accepted: &'static str) -> Self {
@@ -65,6 +80,13 @@ pub(super) static LISTEN: Setting =
 pub(super) static SUMSUB_URL: Setting =
     Setting::open("sumsub-url", Some("https://api.sumsub.com"), "Where Sumsub's API is")
         .accepts("https://host[:port], or http:// for a loopback host; no path");
+pub(super) static SUMSUB_PROXY: Setting = Setting::open(
+    "sumsub-proxy",
+    Some("none"),
+    "The HTTP proxy to Sumsub; none for loopback hosts",
+)
+.accepts("none, or http://[user:password@]host:port; with a password never as a flag")
+.may_hold_login();
 pub(super) static SUMSUB_APP_TOKEN: Setting =
     Setting::secret("sumsub-app-token", "sumsub-app-token-file", "Our app token at Sumsub");
 pub(super) static SUMSUB_SECRET_KEY: Setting =
@@ -132,6 +154,16 @@ pub(super) static WEBHOOK_TIME_SCALE: Setting = Setting::open(
     "Divides the delays between attempts to a webhook endpoint, for trying out",
 )
 .accepts("1 to 100000");
+pub(super) static WEBHOOK_ALLOW: Setting = Setting::open(
+    "webhook-allow",
+    Some("none"),
+    "Addresses off the public internet that outgoing webhooks may be sent to",
+)
+.accepts(
+    "none, or addresses and networks (with commas, or a flag for each), as 127.0.0.1:9000, 10.0.0.0/8 or \
+     [fd00::/8]:443",
+)
+.repeats();
 pub(super) static INBOX_DAYS: Setting =
     Setting::open("inbox-days", Some("400"), "Days that bodies of Sumsub's webhooks are kept")
         .accepts("0 (for ever) to 36500");
@@ -242,11 +274,12 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 40] = [
+pub static SETTINGS: [&Setting; 42] = [
     &ENVIRONMENT,
     &DATABASE,
     &LISTEN,
     &SUMSUB_URL,
+    &SUMSUB_PROXY,
     &SUMSUB_APP_TOKEN,
     &SUMSUB_SECRET_KEY,
     &SUMSUB_WEBHOOK_SECRET,
@@ -262,6 +295,7 @@ pub static SETTINGS: [&Setting; 40] = [
     &RECONCILE_AFTER,
     &RECONCILE_EVERY,
     &WEBHOOK_TIME_SCALE,
+    &WEBHOOK_ALLOW,
     &INBOX_DAYS,
     &OUTGOING_DAYS,
     &CONNECTIONS_MAX,

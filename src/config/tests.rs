@@ -249,3 +249,98 @@ fn names_flags_and_variables_are_unique() {
         assert!(!setting.doc.ends_with('.') && setting.doc.len() < 80);
     }
 }
+
+#[test]
+fn receivers_are_addresses_and_networks_each_at_one_port_or_at_all() {
+    let read = |text: &str| {
+        let listed = load(&[("webhook-allow", text)], &[]).map(|it| it.webhook_allow);
+        listed.map(|it| it.iter().map(|(net, port)| format!("{net} {port:?}")).collect::<Vec<_>>())
+    };
+    for (text, listed) in [
+        ("none", &[][..]),
+        ("127.0.0.1", &["127.0.0.1/32 None"]),
+        ("127.0.0.1:9000, 10.1.2.3/8", &["127.0.0.1/32 Some(9000)", "10.0.0.0/8 None"]),
+        ("10.0.0.0/8:443", &["10.0.0.0/8 Some(443)"]),
+        ("::1,fd00::/8", &["::1/128 None", "fd00::/8 None"]),
+        ("[::1]:9000,[fd00::/8]:9000", &["::1/128 Some(9000)", "fd00::/8 Some(9000)"]),
+        ("[::1]", &["::1/128 None"]),
+        ("::ffff:127.0.0.1,[::ffff:10.0.0.0/104]:1", &["127.0.0.1/32 None", "10.0.0.0/8 Some(1)"]),
+    ] {
+        assert_eq!(read(text).unwrap(), listed, "{text}");
+    }
+    let many = vec!["::1"; 257].join(",");
+    for wrong in [
+        "localhost",
+        "localhost:9000",
+        "127.1",
+        "127.0.0.1:",
+        "127.0.0.1:0",
+        "127.0.0.1:65536",
+        "127.0.0.1:+80",
+        "127.0.0.1/33",
+        "127.0.0.1/8/8",
+        "[127.0.0.1]:80",
+        "fd00::/8:9000",
+        "[::1:9000",
+        "[::1]9000",
+        "127.0.0.1,",
+        "none,127.0.0.1",
+        &many,
+    ] {
+        assert!(matches!(read(wrong), Err(ConfigError::Invalid { .. })), "{wrong}");
+    }
+}
+
+#[test]
+fn a_proxy_has_a_host_and_a_port_and_its_password_is_masked_and_no_flags_value() {
+    let read = |text: &str| load(&[], &[("COUNTERSIGN_SUMSUB_PROXY", text)]);
+    for (text, shown) in [
+        ("none", "none"),
+        ("http://proxy.example:3128", "http://proxy.example:3128"),
+        ("http://127.0.0.1:80/", "http://127.0.0.1:80/"),
+        ("http://[::1]:3128", "http://[::1]:3128"),
+        ("http://ada:hidden@proxy:3128", "http://ada:***@proxy:3128"),
+        ("http://ada:hidd%40en@proxy:3128", "http://ada:***@proxy:3128"),
+    ] {
+        let config = read(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(source(&config, "sumsub-proxy").0, shown);
+        assert!(!format!("{config:?}").contains("hidd"), "{config:?}");
+    }
+    for wrong in [
+        "proxy:3128",
+        "http://proxy",
+        "https://proxy:3128",
+        "socks5://proxy:1080",
+        "http://proxy:3128/path",
+        "http://proxy:0",
+        "http://:3128",
+        "http://hidden@proxy:3128",
+        "http://:hidden@proxy:3128",
+        "http://ada:hidd%FFen@proxy:3128",
+        "http://ada:hidden/proxy:3128",
+    ] {
+        let error = read(wrong).err().unwrap_or_else(|| panic!("{wrong}")).to_string();
+        assert!(error.contains("http://[user:password@]host:port"), "{error}");
+        assert!(!error.contains("hidd"), "{error}");
+    }
+    let flag = load(&[("sumsub-proxy", "http://ada:hidden@proxy:3128")], &[]).unwrap_err();
+    assert!(matches!(flag, ConfigError::LoginInFlag(_)) && !flag.to_string().contains("hidden"));
+    assert!(load(&[("sumsub-proxy", "http://proxy:3128")], &[]).is_ok());
+}
+
+#[test]
+fn a_loopback_sumsub_has_no_proxy() {
+    let proxy = ("COUNTERSIGN_SUMSUB_PROXY", "http://proxy:3128");
+    let pairs = [&COMPLETE[..], &[proxy]].concat();
+    let through = |url| {
+        let provider = load(&[("sumsub-url", url)], &pairs).unwrap().provider().unwrap();
+        provider.proxy.map(|it| it.port())
+    };
+
+    assert_eq!(through("https://api.sumsub.com"), Some(3128));
+    for loopback in
+        ["http://127.0.0.1:9", "http://localhost", "https://[::1]:9", "http://127.9.9.9"]
+    {
+        assert_eq!(through(loopback), None, "{loopback}");
+    }
+}

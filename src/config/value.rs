@@ -8,6 +8,8 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv4Net};
+
 use super::{SECRET_BYTES_MAX, Secrecy, Setting};
 
 /// One of two words.
@@ -131,7 +133,9 @@ pub(super) fn how_to_set(missing: &[&Setting]) -> String {
         let (variable, flag) = (it.variable(), it.flag);
         let ways = match it.secrecy {
             Secrecy::Open => format!("set {variable} or --{flag}"),
-            Secrecy::Secret => format!("set {variable}, {} or --{flag}", it.file_variable()),
+            Secrecy::Secret | Secrecy::Login => {
+                format!("set {variable}, {} or --{flag}", it.file_variable())
+            }
         };
         // Writing to a String does not fail.
         write!(text, "\n  {}: {ways}", it.name).unwrap_or_default();
@@ -154,4 +158,67 @@ pub(super) fn networks(text: &str) -> Option<String> {
         bits.is_none_or(|it| it.parse::<u8>().is_ok_and(|it| it <= most))
     };
     text.split(',').map(str::trim).all(is_one).then(|| text.to_owned())
+}
+
+/// The most addresses and networks of one setting.
+const ENTRIES_MAX: usize = 256;
+
+/// `none`, or addresses and networks, each with a port or without, separated by commas.
+pub(super) fn receivers(text: &str) -> Option<Vec<(IpNet, Option<u16>)>> {
+    if text == "none" {
+        return Some(Vec::new());
+    }
+    let entries: Option<Vec<_>> = text.split(',').map(str::trim).map(receiver).collect();
+    entries.filter(|it| it.len() <= ENTRIES_MAX)
+}
+
+/// `address`, `network`, `address:port` or `network:port`; IPv6 with a port in brackets.
+fn receiver(text: &str) -> Option<(IpNet, Option<u16>)> {
+    if let Some(net) = network(text) {
+        return Some((net, None));
+    }
+    let (host, port) = host_and_port(text)?;
+    let inner = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']').filter(|it| it.contains(':'))?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    Some((network(inner)?, port))
+}
+
+/// A network, or an address as the network of itself. IPv4 in IPv6's mapped form is IPv4: as such it
+/// is dialled.
+fn network(text: &str) -> Option<IpNet> {
+    let net = text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    let mapped = match net {
+        IpNet::V6(it) => it.prefix_len().checked_sub(96).zip(it.addr().to_ipv4_mapped()),
+        IpNet::V4(_) => None,
+    };
+    match mapped {
+        Some((length, address)) => Some(Ipv4Net::new(address, length).ok()?.trunc().into()),
+        None => Some(net.trunc()),
+    }
+}
+
+/// `http://[user:password@]host:port`, and no path. A user name without a password is refused: it
+/// might be a token, and a user name is shown.
+pub(super) fn proxy(text: &str) -> Option<ureq::Proxy> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let authority = text.strip_prefix("http://")?.rsplit('@').next()?;
+    let (host, port) = host_and_port(authority)?;
+    port?;
+    base_url(&format!("http://{host}"))?;
+    ureq::Proxy::new(text).ok().filter(|it| match (it.username(), it.password()) {
+        (None, None) => true,
+        (user, password) => [user, password].iter().all(|it| it.is_some_and(|it| !it.is_empty())),
+    })
+}
+
+/// A URL with its password masked.
+pub(super) fn without_password(text: &str) -> String {
+    let masked = text.rsplit_once('@').and_then(|(login, address)| {
+        let (user, _) = login.split_once("://")?.1.split_once(':')?;
+        Some(format!("http://{user}:***@{address}"))
+    });
+    masked.unwrap_or_else(|| text.to_owned())
 }

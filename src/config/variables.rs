@@ -46,8 +46,7 @@ impl Variables {
     pub fn unknown(&self) -> Vec<String> {
         let is_known = |name: &str| {
             SETTINGS.iter().any(|it| {
-                it.variable() == name
-                    || (it.secrecy == Secrecy::Secret && it.file_variable() == name)
+                it.variable() == name || (it.secrecy != Secrecy::Open && it.file_variable() == name)
             })
         };
         self.0

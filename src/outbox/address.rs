@@ -3,15 +3,17 @@
 //! A URL's owner also owns its name's addresses, and may let them point into the operator's own
 //! network. So the addresses are judged where they are dialled: ureq asks this resolver and opens a
 //! connection to what it answers, to nothing else. One address that is not allowed refuses them all:
-//! a name with a public and a private address is an attack or a mistake.
+//! a name with a public and a private address is an attack or a mistake. Only `localhost` is no
+//! attack: it has an IPv4 and an IPv6 address, and of these the listed ones are dialled.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
+use super::allowed::Allowed;
 use crate::domain::environment::Environment;
 
 /// IPv4 that is not on the public internet, as network and prefix length (IANA's registry of
@@ -42,7 +44,8 @@ const NOT_PUBLIC_V6: [(Ipv6Addr, u32); 4] = [
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
-/// An IPv4 address in IPv6's clothes: mapped, and behind a NAT64.
+/// An IPv4 address in IPv6's clothes: mapped, and behind a NAT64 with the well-known prefix. A NAT64
+/// with a prefix of its network's own cannot be told from any other address.
 const EMBEDDING_V6: [(Ipv6Addr, u32); 2] = [
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
     (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
@@ -78,10 +81,56 @@ fn is_in_v6(address: Ipv6Addr, (net, length): (Ipv6Addr, u32)) -> bool {
 #[error("the host resolves to an address that is not allowed")]
 pub(super) struct ForbiddenAddress;
 
+/// How an event travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Https,
+    Http,
+}
+
+impl Scheme {
+    /// A URL's; `None` if it is neither.
+    pub(super) fn of(uri: &Uri) -> Option<Self> {
+        match uri.scheme_str() {
+            Some("https") => Some(Self::Https),
+            Some("http") => Some(Self::Http),
+            _ => None,
+        }
+    }
+
+    /// The port of a URL that names none.
+    pub(super) fn own_port(self) -> u16 {
+        match self {
+            Self::Https => 443,
+            Self::Http => 80,
+        }
+    }
+}
+
+/// Whether an address may be dialled: in both environments a public one or one that the operator
+/// lists; unencrypted only a listed one, in test.
+pub(super) fn may_be_dialled(
+    address: SocketAddr,
+    scheme: Scheme,
+    environment: Environment,
+    allowed: &Allowed,
+) -> bool {
+    match scheme {
+        Scheme::Https => is_public(address.ip()) || allowed.lists(address),
+        Scheme::Http => environment == Environment::Test && allowed.lists(address),
+    }
+}
+
+/// Whether a host is this machine by its name.
+pub(super) fn is_localhost(host: &str) -> bool {
+    host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case("localhost")
+}
+
 /// The system's resolver, and the rule behind it.
 #[derive(Debug)]
 pub(super) struct CheckedResolver {
     pub(super) environment: Environment,
+    pub(super) allowed: Allowed,
 }
 
 impl Resolver for CheckedResolver {
@@ -92,16 +141,20 @@ impl Resolver for CheckedResolver {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let resolved = DefaultResolver::default().resolve(uri, config, timeout)?;
-        let is_encrypted = uri.scheme_str() == Some("https");
-        let is_allowed = |address: IpAddr| match self.environment {
-            Environment::Live => is_encrypted && is_public(address),
-            Environment::Test => is_encrypted || address.to_canonical().is_loopback(),
-        };
-        if resolved.iter().all(|it| is_allowed(it.ip())) {
-            Ok(resolved)
-        } else {
-            Err(ureq::Error::Other(Box::new(ForbiddenAddress)))
+        let scheme = Scheme::of(uri);
+        let mut dialled = self.empty();
+        for address in &resolved {
+            let may_be = |it| may_be_dialled(*address, it, self.environment, &self.allowed);
+            if scheme.is_some_and(may_be) {
+                dialled.push(*address);
+            }
         }
+        let is_some_refused = dialled.len() < resolved.len();
+        let may_be_partial = uri.host().is_some_and(is_localhost);
+        if dialled.is_empty() || (is_some_refused && !may_be_partial) {
+            return Err(ureq::Error::Other(Box::new(ForbiddenAddress)));
+        }
+        Ok(dialled)
     }
 }
 

@@ -1,13 +1,15 @@
 //! The way out: one signed POST to one receiver, and what it answered.
 //!
 //! Guards three rules. Only Standard Webhooks headers and the message's own bytes leave
-//! (`signature`). In live mode no connection is opened to an address that is not public, judged on
-//! the resolved address that is then dialled (`address`); redirects are not followed, no proxy of
-//! the environment is used, and no connection is kept, so that every attempt is judged anew. No
-//! secret is stored: it is derived (`secret`). What is due, and what an answer means for the
-//! schedule, is decided elsewhere (`domain::outgoing`, `usecase::deliver_events`).
+//! (`signature`). No connection is opened to an address that is neither public nor listed by the
+//! operator (`allowed`), judged on the resolved address that is then dialled (`address`); redirects
+//! are not followed, no proxy of the environment is used, and no connection is kept, so that every
+//! attempt is judged anew. No secret is stored: it is derived (`secret`). What is due, and what an
+//! answer means for the schedule, is decided elsewhere (`domain::outgoing`,
+//! `usecase::deliver_events`).
 
 mod address;
+mod allowed;
 mod secret;
 mod signature;
 mod target;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use ureq::unversioned::transport::DefaultConnector;
 
 pub use address::is_public;
+pub use allowed::{Allowed, SETTING as ALLOW_SETTING};
 pub use secret::{Salt, Secret, WebhookKey, WebhookKeyError};
 pub use signature::{sign, signature_header};
 pub use target::{Target, TargetError, URL_BYTES_MAX};
@@ -29,8 +32,11 @@ use crate::domain::timestamp::Timestamp;
 use address::{CheckedResolver, ForbiddenAddress};
 
 /// From the look-up of the name to the last byte of the answer that is read. A receiver that needs
-/// longer should answer first and work afterwards (Standard Webhooks proposes 15 to 30 s).
+/// longer should answer first and work afterwards (Standard Webhooks proposes 15 to 30 s). An address
+/// that is only listed takes a second look-up, with its own time.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Why an attempt was not made: its receiver is neither public nor listed.
+pub const ADDRESS_NOT_ALLOWED: &str = "address_not_allowed";
 /// How much of an answer's body the log keeps.
 pub const ANSWER_BYTES_KEPT: usize = 1024;
 
@@ -43,7 +49,12 @@ pub struct Outbox {
     pub key: Arc<WebhookKey>,
     /// How attempts are spaced.
     pub schedule: Schedule,
-    agent: ureq::Agent,
+    /// The receivers that are allowed although they are not public.
+    pub allowed: Allowed,
+    /// Reaches public addresses only.
+    public: ureq::Agent,
+    /// Reaches the listed ones too.
+    listed: ureq::Agent,
 }
 
 /// A message as it goes out.
@@ -75,7 +86,8 @@ pub struct Receipt {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The first bytes of the body.
+    /// The first bytes of the body; none of a receiver that only the operator's list lets be reached:
+    /// its network is the operator's, and the log is the caller's.
     pub first_bytes: Vec<u8>,
     /// `Retry-After`, read.
     pub retry_after_ms: Option<i64>,
@@ -97,19 +109,20 @@ impl Receipt {
 
 impl Outbox {
     /// An outbox of one environment.
-    pub fn new(environment: Environment, key: WebhookKey, schedule: Schedule) -> Self {
-        let configuration = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .max_idle_connections(0)
-            .timeout_global(Some(ATTEMPT_TIMEOUT))
-            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let resolver = CheckedResolver { environment };
-        let agent = ureq::Agent::with_parts(configuration, DefaultConnector::default(), resolver);
-        Self { environment, key: Arc::new(key), schedule, agent }
+    pub fn new(
+        environment: Environment,
+        key: WebhookKey,
+        schedule: Schedule,
+        allowed: Allowed,
+    ) -> Self {
+        let public = agent(CheckedResolver { environment, allowed: Allowed::default() });
+        let listed = agent(CheckedResolver { environment, allowed: allowed.clone() });
+        Self { environment, key: Arc::new(key), schedule, allowed, public, listed }
+    }
+
+    /// Checks where an endpoint is to be.
+    pub fn target(&self, url: &str) -> Result<Target, TargetError> {
+        Target::parse(url, self.environment, &self.allowed)
     }
 
     /// Signs and sends, once. Waits at most [`ATTEMPT_TIMEOUT`].
@@ -129,16 +142,16 @@ impl Outbox {
         now: Timestamp,
     ) -> Result<Answer, &'static str> {
         let timestamp = signed_at_s.to_string();
-        let mut request =
-            self.agent.post(parcel.target.as_str()).header("Content-Type", "application/json");
-        for (name, value) in
-            [("id", parcel.message_id), ("timestamp", &timestamp), ("signature", signature)]
-        {
-            request = request
-                .header(format!("webhook-{name}"), value)
-                .header(format!("svix-{name}"), value);
+        let varying =
+            [("id", parcel.message_id), ("timestamp", &timestamp), ("signature", signature)];
+        let mut kept = u64::try_from(ANSWER_BYTES_KEPT).unwrap_or_default();
+        let mut sent = send(&self.public, parcel, varying);
+        // Refused before anything was dialled.
+        if sent.as_ref().is_err_and(is_forbidden) {
+            kept = 0;
+            sent = send(&self.listed, parcel, varying);
         }
-        let mut response = request.send(parcel.body).map_err(|error| reason(&error))?;
+        let mut response = sent.map_err(|error| reason(&error))?;
         let retry_after_ms = response
             .headers()
             .get("Retry-After")
@@ -146,18 +159,47 @@ impl Outbox {
             .and_then(|it| retry_after_ms(it, now));
         let status = response.status().as_u16();
         let mut first_bytes = Vec::new();
-        let kept = u64::try_from(ANSWER_BYTES_KEPT).unwrap_or_default();
         // The status is the answer; a body that breaks off does not undo it.
         drop(response.body_mut().as_reader().take(kept).read_to_end(&mut first_bytes));
         Ok(Answer { status, first_bytes, retry_after_ms })
     }
 }
 
+fn agent(resolver: CheckedResolver) -> ureq::Agent {
+    let configuration = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .max_idle_connections(0)
+        .timeout_global(Some(ATTEMPT_TIMEOUT))
+        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
+        .build();
+    ureq::Agent::with_parts(configuration, DefaultConnector::default(), resolver)
+}
+
+fn send(
+    agent: &ureq::Agent,
+    parcel: &Parcel<'_>,
+    varying: [(&str, &str); 3],
+) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+    let mut request = agent.post(parcel.target.as_str()).header("Content-Type", "application/json");
+    for (name, value) in varying {
+        request =
+            request.header(format!("webhook-{name}"), value).header(format!("svix-{name}"), value);
+    }
+    request.send(parcel.body)
+}
+
+fn is_forbidden(error: &ureq::Error) -> bool {
+    matches!(error, ureq::Error::Other(it) if it.is::<ForbiddenAddress>())
+}
+
 /// Why no answer came, in words that name no address, certificate or cause inside.
 fn reason(error: &ureq::Error) -> &'static str {
     #[expect(clippy::wildcard_enum_match_arm, reason = "ureq's errors, not ours")]
     match error {
-        ureq::Error::Other(it) if it.is::<ForbiddenAddress>() => "address_not_allowed",
+        it if is_forbidden(it) => ADDRESS_NOT_ALLOWED,
         ureq::Error::HostNotFound => "host_not_found",
         ureq::Error::Timeout(ureq::Timeout::Resolve) => "host_not_found",
         ureq::Error::Timeout(_) => "timeout",
@@ -191,27 +233,56 @@ fn retry_after_ms(text: &str, now: Timestamp) -> Option<i64> {
 mod tests {
     use super::*;
 
+    /// One POST; why it got no answer.
+    fn attempt(environment: Environment, allowed: &Allowed, url: &str) -> &'static str {
+        let schedule = Schedule { time_scale: 1 };
+        let outbox = Outbox::new(environment, WebhookKey::new([1; 32]), schedule, allowed.clone());
+        let anywhere = Allowed::new(vec![
+            ("0.0.0.0/0".parse().unwrap(), None),
+            ("::/0".parse().unwrap(), None),
+        ]);
+        let target = Target::parse(url, Environment::Test, &anywhere).unwrap();
+        let parcel = Parcel { target: &target, message_id: "m", body: b"{}", secrets: &[] };
+        outbox.send(&parcel, Timestamp::from_ms(0)).answer.unwrap_err()
+    }
+
     /// A name may look public and resolve elsewhere: what is dialled is judged, not the URL.
     #[test]
-    fn in_live_mode_a_private_address_is_not_dialled() {
+    fn an_address_that_is_neither_public_nor_listed_is_not_dialled() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let attempt = |environment, url: &str| {
-            let schedule = Schedule { time_scale: 1 };
-            let outbox = Outbox::new(environment, WebhookKey::new([1; 32]), schedule);
-            let target = Target::parse(url, Environment::Test).unwrap();
-            let parcel = Parcel { target: &target, message_id: "m", body: b"{}", secrets: &[] };
-            outbox.send(&parcel, Timestamp::from_ms(0)).answer.unwrap_err()
-        };
+        let elsewhere = Allowed::new(vec![("127.0.0.1/32".parse().unwrap(), Some(1))]);
+        let hosts = ["localhost", "127.0.0.1", "0.0.0.0", "[::ffff:127.0.0.1]", "[::1]"];
 
-        for host in ["localhost", "127.0.0.1", "[::1]"] {
-            let url = format!("https://{host}:{port}/");
-            assert_eq!(attempt(Environment::Live, &url), "address_not_allowed", "{url}");
+        for (host, scheme) in hosts.iter().flat_map(|it| [(it, "https"), (it, "http")]) {
+            let url = format!("{scheme}://{host}:{port}/");
+            for allowed in [&Allowed::default(), &elsewhere] {
+                assert_eq!(attempt(Environment::Live, allowed, &url), ADDRESS_NOT_ALLOWED, "{url}");
+                assert_eq!(attempt(Environment::Test, allowed, &url), ADDRESS_NOT_ALLOWED, "{url}");
+            }
         }
 
-        assert_eq!(attempt(Environment::Live, "https://169.254.169.254/"), "address_not_allowed");
+        let nowhere = "https://169.254.169.254/";
+        assert_eq!(attempt(Environment::Live, &elsewhere, nowhere), ADDRESS_NOT_ALLOWED);
         assert!(listener.accept().is_err(), "nobody has even connected");
+    }
+
+    #[test]
+    fn a_listed_address_is_dialled_and_in_live_encrypted_only() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let allowed = Allowed::new(vec![("127.0.0.1/32".parse().unwrap(), Some(port))]);
+
+        for (environment, url, reason) in [
+            (Environment::Test, format!("http://127.0.0.1:{port}/"), "connection_refused"),
+            (Environment::Test, format!("http://localhost:{port}/"), "connection_refused"),
+            (Environment::Live, format!("https://127.0.0.1:{port}/"), "connection_refused"),
+            (Environment::Live, format!("http://127.0.0.1:{port}/"), ADDRESS_NOT_ALLOWED),
+        ] {
+            assert_eq!(attempt(environment, &allowed, &url), reason, "{url}");
+        }
     }
 
     #[test]

@@ -54,6 +54,9 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub struct Account {
     /// `https://api.sumsub.com`, or a simulator's address; without a slash at the end.
     pub base_url: String,
+    /// The proxy that every call goes through, if any. Variables like `HTTPS_PROXY` say nothing here:
+    /// they are written for other programs, and would lead a simulator's calls away from it.
+    pub proxy: Option<ureq::Proxy>,
     /// The app token, `sbx:…` or `prd:…`.
     pub app_token: String,
     /// The secret key of the app token.
@@ -245,6 +248,7 @@ impl Client {
     ) -> Self {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            .proxy(account.proxy.clone())
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(CALL_TIMEOUT))
             .max_redirects(0)
@@ -694,6 +698,9 @@ impl AttemptError {
             }
             ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
                 Self::NeverSent("connection refused".to_owned())
+            }
+            ureq::Error::ConnectProxyFailed(_) => {
+                Self::NeverSent("the proxy of sumsub-proxy refused the connection".to_owned())
             }
             ureq::Error::BodyExceedsLimit(_) => Self::TooLarge,
             ureq::Error::Timeout(which) => Self::MayHaveArrived(format!("timeout: {which}")),

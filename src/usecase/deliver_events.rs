@@ -20,7 +20,7 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::{Attempted, DeliveryStatus, Try, Verdict};
 use crate::domain::shares::{Holder, Shares};
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{Parcel, Receipt, Target};
+use crate::outbox::{ADDRESS_NOT_ALLOWED, Parcel, Receipt};
 use crate::store::{Claim, DueEndpoint, NewAttempt, WebhookEndpoint};
 use crate::usecase::webhook_endpoints::secrets_in_force;
 use crate::usecase::{Appliance, Failure};
@@ -29,7 +29,8 @@ use crate::usecase::{Appliance, Failure};
 pub const PLACES_PER_ENDPOINT: u32 = 4;
 /// From here on a receiver counts as slow, in milliseconds.
 pub const SLOW_MS: i64 = 1000;
-/// How long a claim holds: four times as long as an attempt may take.
+/// How long a claim holds: four times as long as an attempt may take, and twice as long as one to a
+/// listed address.
 const LEASE_MS: i64 = 60_000;
 /// How often the register is asked for what is due.
 const TICK: Duration = Duration::from_millis(100);
@@ -161,9 +162,9 @@ fn send(appliance: &Appliance, claim: &Claim, now: Timestamp) -> Receipt {
         );
         return unsent("webhook_key_changed");
     };
-    // A register that went from test to live would hold URLs of test; the rule of today decides.
-    let Ok(target) = Target::parse(&claim.endpoint.url, outbox.environment) else {
-        return unsent("address_not_allowed");
+    // What was allowed when the endpoint was created may not be now; the rule of today decides.
+    let Ok(target) = outbox.target(&claim.endpoint.url) else {
+        return unsent(ADDRESS_NOT_ALLOWED);
     };
     let parcel = Parcel {
         target: &target,

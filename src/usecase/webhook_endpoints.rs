@@ -7,7 +7,7 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::EventType;
 use crate::domain::text::{self, Objection};
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{Outbox, Salt, Secret, Target};
+use crate::outbox::{Outbox, Salt, Secret};
 use crate::store::{Salts, WebhookEndpoint};
 use crate::usecase::authorizations::{Page, page};
 use crate::usecase::{Also, Appliance, Failure};
@@ -239,7 +239,9 @@ fn new_endpoint_id() -> Result<String, Failure> {
 }
 
 fn checked_url(appliance: &Appliance, text: &str) -> Result<String, Failure> {
-    Target::parse(text, appliance.outbox.environment)
+    appliance
+        .outbox
+        .target(text)
         .map(|it| it.as_str().to_owned())
         .map_err(|error| Failure::Invalid(format!("the field `url` is refused: {error}")))
 }

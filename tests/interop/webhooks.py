@@ -21,6 +21,7 @@ PATIENCE_S = 30
 COUNTERSIGN = os.path.abspath(sys.argv[1])
 directory = tempfile.TemporaryDirectory()
 ENVIRONMENT = {
+    "COUNTERSIGN_WEBHOOK_ALLOW": "127.0.0.1",
     "COUNTERSIGN_DATABASE": os.path.join(directory.name, "register.db"),
     "COUNTERSIGN_SUMSUB_APP_TOKEN": "sbx:token",
     "COUNTERSIGN_SUMSUB_SECRET_KEY": "secret",

@@ -13,7 +13,7 @@ use countersign::usecase::migrate::migrate;
 use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
 use serde_json::{Value, json};
 
-use crate::cli::{Resident, Shell, operator};
+use crate::cli::{RECEIVERS, Resident, Shell, operator};
 use crate::crash::{kill, serve, shell};
 use crate::rig::{Directory, Rig};
 use crate::sumsub::World;
@@ -40,7 +40,7 @@ fn names(directory: &Path) -> Vec<String> {
 
 /// A shell with a signed LOA, an operator's decision and a webhook endpoint, and the customer's id.
 fn register() -> (Shell, String, String) {
-    let shell = Shell::new();
+    let shell = Shell::new().with(&[RECEIVERS]);
     let (broker, customer) = shell.parties();
     let parties = ["--granting", customer.as_str(), "--authorized", broker.as_str()];
     let evidence = ["--signer-name", "Jo", "--signer-role", "CEO", "--how", "paper"];
@@ -413,7 +413,7 @@ fn a_restore_says_what_it_would_lose_and_loses_it_only_by_force() {
 
 /// A customer made over HTTP, the quickest way to a write that is in the log only.
 fn create(url: &str, key: &str) -> String {
-    let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
+    let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
     let mut answer = agent
         .post(format!("{url}/v1/organizations"))
         .header("Authorization", format!("Bearer {key}"))

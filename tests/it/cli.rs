@@ -16,6 +16,8 @@ const SECRETS: [(&str, &str); 3] = [
     ("COUNTERSIGN_SUMSUB_SECRET_KEY", "Qcccc"),
     ("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "Qdddd"),
 ];
+/// The receivers of the tests.
+pub(crate) const RECEIVERS: (&str, &str) = ("COUNTERSIGN_WEBHOOK_ALLOW", "127.0.0.0/8,::1");
 /// Nobody listens there.
 const SUMSUB: [(&str, &str); 3] = [
     ("COUNTERSIGN_SUMSUB_URL", "http://127.0.0.1:9"),
@@ -174,6 +176,7 @@ pub(crate) fn lines(stream: impl std::io::Read, count: usize) -> Vec<String> {
 pub(crate) fn http(method: &str, url: &str, headers: &[(&str, &str)]) -> (u16, Value) {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .proxy(None)
         .timeout_global(Some(Duration::from_secs(30)))
         .build()
         .into();
@@ -213,6 +216,25 @@ fn config_shows_every_value_with_its_source_and_never_a_secret() {
     for text in [people.out, people.err, programs.to_string()] {
         let shows = ["Qaaaa", "Qbbbb", "Qcccc", "Qdddd"].iter().any(|it| text.contains(it));
         assert!(!shows, "{text}");
+    }
+}
+
+#[test]
+fn a_list_is_the_sum_of_its_flags_and_outranks_its_variable() {
+    let shell = Shell::new().with(&[("COUNTERSIGN_WEBHOOK_ALLOW", "10.0.0.0/8")]);
+    let flags = ["--webhook-allow", "127.0.0.1:9000", "--webhook-allow", "[fd00::/8]:443, ::1"];
+
+    let shown = |arguments: &[&str]| {
+        let programs = shell.json(&[&["config"], arguments].concat());
+        let all = programs["settings"].as_array().unwrap().clone();
+        all.into_iter().find(|it| it["name"] == "webhook-allow").unwrap()["value"].clone()
+    };
+
+    assert_eq!(shown(&flags), "127.0.0.1:9000,[fd00::/8]:443, ::1");
+    assert_eq!(shown(&[]), "10.0.0.0/8");
+    for wrong in ["localhost:9000", "127.0.0.1:0", "10.0.0.0/33", "fd00::/8:9000", ""] {
+        let error = shell.run(&["config", "--webhook-allow", wrong]).refused(2);
+        assert!(error.contains("as 127.0.0.1:9000, 10.0.0.0/8 or [fd00::/8]:443"), "{error}");
     }
 }
 

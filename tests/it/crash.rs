@@ -49,8 +49,11 @@ fn a_kill_between_sumsubs_answer_and_our_commit_loses_nothing_and_heals_on_retry
     world.fault(&json!({"path": "/resources/accessTokens", "count": 1, "hangMs": 60_000}));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let agent: ureq::Agent =
-                ureq::Agent::config_builder().http_status_as_error(false).build().into();
+            let agent: ureq::Agent = ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .proxy(None)
+                .build()
+                .into();
             let call = agent
                 .post(format!("{url}/v1/organizations/verification"))
                 .header("Authorization", &authorization)
@@ -88,7 +91,7 @@ fn everything_acknowledged_under_load_is_there_after_a_kill() {
     let authorization = format!("Bearer {key}");
     let (server, url) = serve(&shell);
     let create = |name: &str| -> Option<String> {
-        let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder().proxy(None).build().into();
         let mut answer = agent
             .post(format!("{url}/v1/organizations"))
             .header("Authorization", &authorization)

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use countersign::sim::TenantId;
 use serde_json::Value;
 
-use crate::cli::Shell;
+use crate::cli::{RECEIVERS, Shell};
 use crate::crash::{kill, serve};
 use crate::sumsub::{World, real_now_ms};
 
@@ -335,7 +335,7 @@ fn a_clock_that_is_off_is_found() {
 #[test]
 fn somebody_forgotten_and_a_message_that_waits_are_found() {
     let world = World::in_real_time();
-    let shell = shell(&world, &[]);
+    let shell = shell(&world, &[RECEIVERS]);
     let (broker, customer) = shell.parties();
     shell.run(&["webhook", "create", "--org", &broker, "--url", "http://127.0.0.1:9/hook"]).ok();
     shell.run(&["verification", "hold", &broker, "--reason", "x"]).ok();
@@ -359,4 +359,56 @@ fn somebody_forgotten_and_a_message_that_waits_are_found() {
         .unwrap();
     well(&shell, "pending", &[]);
     well(&shell, "outbox", &[]);
+}
+
+#[test]
+fn receivers_that_are_not_allowed_are_found_and_the_setting_that_allows_them_is_named() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    let (broker, _) = shell.parties();
+    let create = |url: &str| {
+        let allow = ["--webhook-allow", "127.0.0.1:9"];
+        let create = ["webhook", "create", "--org", &broker, "--url", url, "--json"];
+        let made = shell.run(&[&create[..], &allow].concat()).ok();
+        serde_json::from_str::<Value>(&made).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    create("https://example.com/hook");
+    let private = create("http://127.0.0.1:9/hook?token=hidden");
+
+    let of_it = format!("{private} at http://127.0.0.1:9:");
+    ill((&shell, "receivers"), &[], "warning", &of_it, "COUNTERSIGN_WEBHOOK_ALLOW");
+    let other_port = ["--webhook-allow", "127.0.0.1:10"];
+    ill((&shell, "receivers"), &other_port, "warning", "webhook-allow", "webhook disable");
+    assert!(!shell.run(&["doctor"]).out.contains("hidden"));
+    well(&shell, "receivers", &["--webhook-allow", "127.0.0.1:9"]);
+    shell.run(&["webhook", "disable", &private]).ok();
+    well(&shell, "receivers", &[]);
+}
+
+/// A name's addresses show only in what became of an attempt.
+#[test]
+fn a_receiver_whose_name_leads_into_the_own_network_is_found_by_its_attempts() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    let (broker, _) = shell.parties();
+    shell.run(&["webhook", "create", "--org", &broker, "--url", "https://hook.example/"]).ok();
+    shell.run(&["verification", "hold", &broker, "--reason", "x"]).ok();
+    well(&shell, "receivers", &[]);
+    let database = rusqlite::Connection::open_with_flags(
+        shell.directory.file("countersign.db"),
+        rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE,
+    )
+    .unwrap();
+
+    database
+        .execute_batch(
+            "UPDATE webhook_endpoint SET failing_since_ms = 1;
+             INSERT INTO outgoing_attempt (delivery_no, url, signed_at_s, signature, error,
+                                           started_at_ms, ended_at_ms)
+             SELECT delivery_no, 'https://hook.example/', 1, '', 'address_not_allowed', 1, 2
+             FROM outgoing_delivery",
+        )
+        .unwrap();
+
+    ill((&shell, "receivers"), &[], "warning", "https://hook.example", "WEBHOOK_ALLOW");
 }

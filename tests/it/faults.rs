@@ -107,6 +107,7 @@ impl Machine {
     fn caller(&self) -> Caller {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
+            .proxy(None)
             .timeout_global(Some(Duration::from_secs(30)))
             .build()
             .into();

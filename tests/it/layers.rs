@@ -40,7 +40,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("governor", &["usecase"]),
     ("hmac", &["sumsub", "outbox"]),
     ("httparse", &["http"]),
-    ("ipnet", &["http"]),
+    ("ipnet", &["config", "http", "outbox"]),
     ("jiff", &["domain", "http", "outbox", "sumsub"]),
     ("maud", &["handoff"]),
     ("nix", &["cli"]),
@@ -61,7 +61,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("tracing_subscriber", &["cli"]),
     ("tui_input", &["console"]),
     ("unicode_width", &["console"]),
-    ("ureq", &["sumsub", "outbox", "sim", "cli"]),
+    ("ureq", &["config", "sumsub", "outbox", "sim", "cli"]),
     ("uuid", &["api", "cli", "store", "usecase"]),
 ];
 
@@ -165,4 +165,22 @@ fn every_outside_crate_has_its_homes_and_is_named_nowhere_else() {
             assert!(is_home, "{} names {name}, whose homes are {homes:?}", path.display());
         }
     }
+}
+
+/// Its default is a proxy of the environment's, which is written for other programs: every client says
+/// for itself what its proxy is.
+#[test]
+fn no_client_takes_its_proxy_from_the_environment() {
+    let mut clients = 0;
+    for (_, path, text) in sources() {
+        let count = |call: &str| text.matches(call).count();
+        let built = count("Agent::config_builder()");
+        assert_eq!(built, count(".proxy("), "{}", path.display());
+        for by_default in ["Agent::new_with_defaults", "ureq::agent()", "ureq::get(", "ureq::post("]
+        {
+            assert_eq!(count(by_default), 0, "{}", path.display());
+        }
+        clients += built;
+    }
+    assert!(clients >= 5, "Sumsub's, the webhooks', the simulator's, the demo's and the doctor's");
 }

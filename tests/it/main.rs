@@ -36,6 +36,7 @@ mod openapi;
 mod organizations;
 mod outgoing;
 mod provider_faults;
+mod proxy;
 mod receiver;
 mod reconcile;
 mod register;

@@ -18,7 +18,7 @@ use countersign::handoff::{PageLimits, PageSettings, Pages, is_page};
 use countersign::http::Service;
 use countersign::http::limits::Limits;
 use countersign::http::server::{self, Server};
-use countersign::outbox::{Outbox, WebhookKey};
+use countersign::outbox::{Allowed, Outbox, WebhookKey};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client, ImportMode};
 use countersign::usecase::authorizations::{By, Signature, sign_authorization};
@@ -67,6 +67,9 @@ pub(crate) struct Setup {
     pub(crate) valid_days: u32,
     pub(crate) permits: usize,
     pub(crate) sumsub_url: String,
+    pub(crate) sumsub_proxy: Option<ureq::Proxy>,
+    /// Where webhooks may be sent although it is not public.
+    pub(crate) allowed: Allowed,
     pub(crate) app_token: String,
     pub(crate) secret_key: String,
     pub(crate) webhook_secret: String,
@@ -82,6 +85,12 @@ pub(crate) struct Setup {
     pub(crate) set_by_ms: Arc<AtomicI64>,
     /// Which run of the machine it is.
     pub(crate) boot_id: String,
+}
+
+/// The receivers of the tests.
+pub(crate) fn loopback() -> Allowed {
+    let all_ports = |it: &str| (it.parse().unwrap(), None);
+    Allowed::new(vec![all_ports("127.0.0.0/8"), all_ports("::1/128")])
 }
 
 /// The levels of the simulator.
@@ -102,6 +111,8 @@ impl Default for Setup {
             permits: 16,
             // Nobody listens there: a test that does not expect a call to Sumsub sees it fail.
             sumsub_url: "http://127.0.0.1:9".to_owned(),
+            sumsub_proxy: None,
+            allowed: loopback(),
             app_token: "sbx:app.token".to_owned(),
             secret_key: "secret-key".to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
@@ -193,6 +204,7 @@ impl Rig {
         store.report_known(timekeeper.floor()).unwrap();
         let account = Account {
             base_url: setup.sumsub_url,
+            proxy: setup.sumsub_proxy,
             app_token: setup.app_token,
             secret_key: setup.secret_key,
             level_business: first(&setup.acceptance.levels_business),
@@ -207,6 +219,7 @@ impl Rig {
                 setup.environment,
                 WebhookKey::beside(&path).unwrap(),
                 Schedule { time_scale: 1 },
+                setup.allowed,
             ),
             clock,
             timekeeper,
@@ -231,6 +244,7 @@ impl Rig {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            .proxy(None)
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use serde_json::{Value, json};
 
-use crate::cli::{Resident, Shell};
+use crate::cli::{RECEIVERS, Resident, Shell};
 use crate::crash::shell;
 use crate::rig::{Answer, WEBHOOK_SECRET};
 use crate::sumsub::World;
@@ -195,7 +195,7 @@ impl Story<'_> {
 fn no_secret_reaches_the_log_and_every_request_is_one_line_of_it() {
     // The other process signs by the real clock, so the simulator must live in it too.
     let mut world = World::in_real_time();
-    let shell = shell(&world).with(&[("COUNTERSIGN_LOG", "trace")]);
+    let shell = shell(&world).with(&[("COUNTERSIGN_LOG", "trace"), RECEIVERS]);
     let (broker, _) = shell.parties();
     let key = shell.run(&["key", "create", "--org", &broker, "--name", "first"]).ok();
     let server = Talkative::start(&shell);

@@ -66,6 +66,7 @@ More to try
   countersign verification show {business} --database '{register}'
   countersign inbox list --database '{register}'
   curl {control}/     what else the simulator can play
+  http://127.0.0.1:9000/     where a receiver of yours may take webhooks (the demo's webhook-allow)
 
 Ctrl-C ends it.
 "

@@ -35,6 +35,8 @@ pub(super) const ACTOR: &str = "operator:demo";
 const REGISTER: &str = "countersign.db";
 /// Few connections, so that the demo starts under any limit on open files.
 const CONNECTIONS_MAX: usize = 128;
+/// Where a receiver of webhooks may listen while the demo runs: `webhook-allow`.
+const RECEIVER: &str = "127.0.0.1:9000,[::1]:9000";
 /// How long requests in flight may take when the demo ends.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long an answer may take: longer than the server waits for a simulator that hangs.
@@ -283,8 +285,11 @@ fn config(register: &Path, public_url: &str) -> Result<Config, CliError> {
     let database = register.to_str().ok_or_else(|| {
         CliError::new(Exit::Usage, "the directory's path is not UTF-8: choose another --directory")
     })?;
-    let flags =
-        Flags::from([("database", database.to_owned()), ("public-url", public_url.to_owned())]);
+    let flags = Flags::from([
+        ("database", database.to_owned()),
+        ("public-url", public_url.to_owned()),
+        ("webhook-allow", RECEIVER.to_owned()),
+    ]);
     Ok(Config::load(&flags, &Variables::default())?)
 }
 
@@ -292,6 +297,7 @@ fn provider(simulator: &Simulator, settings: &Settings, ports: &Ports) -> Provid
     let own = simulator.credentials(TenantId::Recipient);
     Provider {
         url: simulator::api_url(ports),
+        proxy: None,
         app_token: Secret::new(own.app_token),
         secret_key: Secret::new(own.secret_key),
         webhook_secret: Secret::new(own.webhook_secret),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Finding, verdicts};
+use super::{Finding, receivers, verdicts};
 use crate::cli::wiring::environment;
 use crate::config::{Config, Source, World};
 use crate::domain::timestamp::Timestamp;
@@ -128,14 +128,14 @@ fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
         let figures = store.snapshot(|register| {
             Ok::<_, StoreError>((register.figures(now)?, register.oldest_pending()?))
         })?;
-        let verdicts = verdicts::look(&store, config, now)?;
-        Ok((figures, verdicts))
+        let mut findings = verdicts::look(&store, config, now)?;
+        findings.push(receivers::look(&store, config)?);
+        Ok((figures, findings))
     });
-    let ((figures, oldest), verdicts) = match read {
+    let ((figures, oldest), mut findings) = match read {
         Ok(it) => it,
         Err(error) => return vec![no_register(config, &error)],
     };
-    let mut findings = verdicts;
     findings.push(Finding::fine("register", format!("{} bytes", figures.database_bytes)));
     if let Some(of) = oldest.filter(|_| figures.oldest_pending_s > PENDING_MAX_S) {
         findings.push(Finding::warning(

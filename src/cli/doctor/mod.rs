@@ -4,6 +4,7 @@
 //! self-test: a webhook as Sumsub's, signed with the configured secret, through the public address.
 
 mod local;
+mod receivers;
 mod remote;
 mod verdicts;
 

@@ -20,25 +20,30 @@ const SKEW_NOTED_S: i64 = 10;
 
 pub(super) fn ask(config: &Config) -> Vec<Finding> {
     let Ok(provider) = config.provider() else { return Vec::new() };
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    let mut findings = vec![clock(&agent(provider.proxy.clone()), &provider)];
+    findings.extend(account(config, &provider));
+    findings.push(way_in(&agent(None), config, &provider));
+    findings
+}
+
+/// A client whose proxy is the one given; never one of the environment.
+fn agent(proxy: Option<ureq::Proxy>) -> ureq::Agent {
+    ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(TIMEOUT))
         .max_redirects(0)
+        .proxy(proxy)
         .build()
-        .into();
-    let mut findings = vec![clock(&agent, &provider)];
-    findings.extend(account(config, &provider));
-    findings.push(way_in(&agent, config, &provider));
-    findings
+        .into()
 }
 
 fn clock(agent: &ureq::Agent, provider: &Provider) -> Finding {
     let Some(theirs) = date_of(agent, &provider.url) else {
         return Finding::error(
             "sumsub",
-            format!("{} does not answer", provider.url),
+            format!("{} does not answer{}", provider.url, through(provider)),
             "No session can be started and nothing imported; polls go on.",
-            format!("curl -v {}/resources/status/api", provider.url),
+            format!("curl -v {}/resources/status/api {}", provider.url, proxy_of_curl(provider)),
         );
     };
     let skew_s = real_clock()().as_ms().saturating_sub(theirs.as_ms()) / 1000;
@@ -54,6 +59,19 @@ fn clock(agent: &ureq::Agent, provider: &Provider) -> Finding {
     } else {
         Finding::fine("clock", what)
     }
+}
+
+fn through(provider: &Provider) -> String {
+    let proxy = provider.proxy.as_ref();
+    proxy.map(|it| format!(" through the proxy {}:{}", it.host(), it.port())).unwrap_or_default()
+}
+
+/// What makes curl go the same way, whatever the variables of its environment say.
+fn proxy_of_curl(provider: &Provider) -> String {
+    provider.proxy.as_ref().map_or_else(
+        || "--noproxy '*'".to_owned(),
+        |it| format!("--proxy http://{}:{}", it.host(), it.port()),
+    )
 }
 
 /// Unsigned, so that it tells also when the signature is refused for the clock.

@@ -13,7 +13,7 @@ use countersign::console::theme::Theme;
 use countersign::domain::organization::OrganizationId;
 use countersign::domain::outgoing::Schedule;
 use countersign::domain::timestamp::Clock;
-use countersign::outbox::{Outbox, WebhookKey};
+use countersign::outbox::{Allowed, Outbox, WebhookKey};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client};
 use countersign::usecase::decide::Decision;
@@ -247,6 +247,7 @@ pub(super) fn another(rig: &Rig, clock: Clock) -> Appliance {
     let environment = rig.appliance.rules.environment;
     let account = Account {
         base_url: "http://127.0.0.1:9".to_owned(),
+        proxy: None,
         app_token: String::new(),
         secret_key: String::new(),
         level_business: String::new(),
@@ -262,7 +263,12 @@ pub(super) fn another(rig: &Rig, clock: Clock) -> Appliance {
         ),
         timekeeper: Arc::clone(&rig.appliance.timekeeper),
         clock,
-        outbox: Outbox::new(environment, WebhookKey::new([0; 32]), Schedule { time_scale: 1 }),
+        outbox: Outbox::new(
+            environment,
+            WebhookKey::new([0; 32]),
+            Schedule { time_scale: 1 },
+            Allowed::default(),
+        ),
         rules: rig.appliance.rules.clone(),
         permits: Permits::new(4),
         event_places: 64,
