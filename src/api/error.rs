@@ -102,13 +102,42 @@ impl ApiError {
             }
             Self::Refused(refusal) => of_refusal(*refusal),
         };
-        if status >= 500 {
-            tracing::error!(request = request_id, status, cause = self.cause(), "request failed");
+        match self.fault() {
+            _ if status < 500 => {}
+            Fault::Caller => {
+                tracing::debug!(request = request_id, status, cause = self.cause(), "refused");
+            }
+            Fault::Load => {
+                tracing::warn!(request = request_id, status, cause = self.cause(), "refused");
+            }
+            Fault::Ours => {
+                tracing::error!(
+                    request = request_id,
+                    status,
+                    cause = self.cause(),
+                    "request failed"
+                );
+            }
         }
         let mut headers = vec![("Content-Type", "application/json".to_owned())];
         headers.extend(self.extra_header());
         let body = Body { error: Error { code, message: &message, request_id } };
         Response { status, headers, body: serde_json::to_vec(&body).unwrap_or_default() }
+    }
+
+    /// Whose fault an answer of 500 and more is: any scanner can send what is no HTTP/1.1, and that
+    /// must not look like a failure of ours.
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Refused(Refusal::TransferCodingUnsupported | Refusal::VersionUnsupported) => {
+                Fault::Caller
+            }
+            Self::Failure(Failure::Busy)
+            | Self::Refused(Refusal::TooManyConnections | Refusal::TooManyLargeBodies) => {
+                Fault::Load
+            }
+            _ => Fault::Ours,
+        }
     }
 
     fn cause(&self) -> String {
@@ -136,6 +165,13 @@ impl ApiError {
             _ => None,
         }
     }
+}
+
+/// Whose fault a failure is, which decides how loud the log is about it.
+enum Fault {
+    Caller,
+    Load,
+    Ours,
 }
 
 impl From<Failure> for ApiError {

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
+use crate::http::client_address::neighbourhood;
 use crate::usecase::Appliance;
 use crate::usecase::buckets::Buckets;
 
@@ -133,7 +134,7 @@ impl Rates {
 
     /// Counts a wrong key of an address; seconds to wait if it is one too many.
     pub(super) fn count_wrong_key(&self, address: IpAddr) -> Option<u64> {
-        self.wrong_keys.as_ref()?.take(&address).err()
+        self.wrong_keys.as_ref()?.take(&neighbourhood(address)).err()
     }
 
     fn note_use(&self, appliance: &Appliance, key_id: &str, now: Timestamp) {

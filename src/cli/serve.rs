@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -17,7 +17,7 @@ use crate::api::{self, Api, ApiSettings, OrganizationRate, RateLimits};
 use crate::config::{AddressHeader as Configured, Config};
 use crate::domain::timestamp::Clock;
 use crate::handoff::{PageSettings, Pages, is_page};
-use crate::http::client_address::{AddressHeader, TrustedProxies};
+use crate::http::client_address::{AddressHeader, TrustedProxies, UnlistedProxies};
 use crate::http::limits::{Limits, raise_descriptor_limit};
 use crate::http::server::{self, Server};
 use crate::http::{Request, Response, Service};
@@ -142,6 +142,7 @@ pub(super) fn listen(
         waits_max: settings.waits_max.div_ceil(BROWSERS_SHARE),
         ..PageSettings::default()
     };
+    let (trusted, unlisted) = (settings.trusted_proxies.clone(), UnlistedProxies::default());
     let pages = Pages::new(Arc::clone(&appliance), page_settings);
     let api = Arc::new(Api::new(appliance, settings));
     let answering = Arc::clone(&api);
@@ -151,6 +152,7 @@ pub(super) fn listen(
         service(
             &clock,
             Box::new(move |request| {
+                unlisted.note(&trusted, request, monotonic_now());
                 if is_page(request.path()) {
                     pages.handle(request)
                 } else {
@@ -180,6 +182,11 @@ fn listen_for_metrics(
     let limits = Limits { connections_max: METRICS_CONNECTIONS_MAX, ..Limits::default() };
     let service = service(clock, Box::new(move |request| api.handle_metrics(request)));
     Ok(server::serve(listener, limits, service)?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "how often the log warns is no instant of a fact")]
+fn monotonic_now() -> Instant {
+    Instant::now()
 }
 
 type Handle = Box<dyn Fn(&Request) -> Response + Send + Sync>;
@@ -213,9 +220,7 @@ fn api_settings(config: &Config) -> ApiSettings {
             requests_per_s: config.organization_rate,
             burst: config.organization_burst,
         },
-        trusted_proxies: TrustedProxies::parse(&config.trusted_proxies)
-            .unwrap_or_default()
-            .naming_in(address_header(config)),
+        trusted_proxies: trusted_proxies(config),
         waits_max: config.waits_max,
         kept_secrets_max: config.kept_secrets_max,
     }
@@ -229,9 +234,16 @@ fn address_header(config: &Config) -> AddressHeader {
     }
 }
 
+fn trusted_proxies(config: &Config) -> TrustedProxies {
+    TrustedProxies::parse(&config.trusted_proxies)
+        .unwrap_or_default()
+        .naming_in(address_header(config))
+}
+
 fn limits(config: &Config) -> Limits {
     Limits {
         connections_max: config.connections_max,
+        trusted_proxies: trusted_proxies(config),
         connections_per_peer_max: config.connections_per_peer_max.min(config.connections_max),
         ..Limits::default()
     }

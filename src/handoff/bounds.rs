@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use super::Refusal;
+use crate::http::client_address::neighbourhood;
 use crate::usecase::buckets::Buckets;
 
 /// How many requests are let through a minute, and at once; 0 = no limit.
@@ -41,7 +42,7 @@ impl Bounds {
 
     /// A request of an address, whatever it asks for: guessing links is bounded too.
     pub(super) fn count_visit(&self, address: Option<IpAddr>) -> Result<(), Refusal> {
-        address.map_or(Ok(()), |it| count(self.visits.as_ref(), &it))
+        address.map_or(Ok(()), |it| count(self.visits.as_ref(), &neighbourhood(it)))
     }
 
     /// A request by a link that exists.

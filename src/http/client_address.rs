@@ -1,11 +1,65 @@
 //! Whose request it is when a proxy stands in front: `Forwarded` (RFC 7239) or `X-Forwarded-For`,
 //! believed only from listed proxies, and only as far as the list reaches.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
 use super::Request;
+
+/// How long the log is silent about an address after a warning about it.
+const SILENCE: Duration = Duration::from_secs(3600);
+/// How many addresses the log warns of within that time: anybody can send the headers of a proxy.
+const WARNED_OF_MAX: usize = 16;
+
+/// What counts as one client: an IPv4 address, or an IPv6 /64, since an IPv6 site has 2^64 addresses
+/// to come from.
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
+
+/// Warns in the log of proxies that are not listed.
+#[derive(Debug, Default)]
+pub struct UnlistedProxies(Mutex<HashMap<IpAddr, Instant>>);
+
+impl UnlistedProxies {
+    /// Warns, once an hour and address, of a peer that sends a proxy's headers and is not listed.
+    pub fn note(&self, trusted: &TrustedProxies, request: &Request, now: Instant) {
+        let Some(peer) = request.peer.filter(|it| !trusted.lists(*it)) else { return };
+        let sends = |name| request.header_values(name).next().is_some();
+        if (sends("forwarded") || sends("x-forwarded-for")) && self.is_news(peer, now) {
+            tracing::warn!(
+                address = %peer,
+                "this address sends Forwarded or X-Forwarded-For and is not listed in \
+                 trusted-proxies, so the headers are ignored and all who come through it count as \
+                 one client: if it is your proxy, set COUNTERSIGN_TRUSTED_PROXIES to it"
+            );
+        }
+    }
+
+    fn is_news(&self, peer: IpAddr, now: Instant) -> bool {
+        let peer = neighbourhood(peer);
+        let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < SILENCE;
+        if warned.get(&peer).is_some_and(is_recent) {
+            return false;
+        }
+        if warned.len() >= WARNED_OF_MAX {
+            warned.retain(|_, at| is_recent(at));
+        }
+        let has_room = warned.len() < WARNED_OF_MAX;
+        if has_room {
+            warned.insert(peer, now);
+        }
+        has_room
+    }
+}
 
 /// Of one header, the most lines that are kept for the record: the last ones, which are those of the
 /// nearest proxy.
@@ -106,7 +160,13 @@ impl TrustedProxies {
         told.iter().find(|it| !self.lists(**it)).or(told.last()).copied()
     }
 
-    fn lists(&self, address: IpAddr) -> bool {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+    }
+
+    /// Whether an address is a listed proxy's.
+    pub fn lists(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|it| it.contains(&address.to_canonical()))
     }
 }
@@ -236,6 +296,29 @@ mod tests {
             assert_eq!(line.chars().count(), CHARACTERS_KEPT + 1);
         }
         assert_eq!(TrustedProxies::default().claims(&Request::default()), None);
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one_client() {
+        let client = |text: &str| neighbourhood(text.parse().unwrap());
+
+        assert_eq!(client("2001:db8:1:2::1"), client("2001:db8:1:2:ffff::9"));
+        assert_ne!(client("2001:db8:1:2::1"), client("2001:db8:1:3::1"));
+        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
+        assert_ne!(client("192.0.2.2"), client("192.0.2.1"));
+    }
+
+    #[test]
+    fn an_unlisted_proxy_is_news_once_an_hour_and_a_flood_of_them_is_not() {
+        let (unlisted, begin) = (UnlistedProxies::default(), crate::http::connection::now());
+        let news = |text: &str, at| unlisted.is_news(text.parse().unwrap(), at);
+
+        assert!(news("192.0.2.1", begin));
+        assert!(!news("192.0.2.1", begin + SILENCE / 2));
+        assert!(news("192.0.2.1", begin + SILENCE));
+        let flood = (0..100).filter(|it| news(&format!("10.0.0.{it}"), begin + SILENCE)).count();
+        assert_eq!(flood, WARNED_OF_MAX - 1);
+        assert!(news("198.51.100.1", begin + SILENCE * 2), "an hour later there is room again");
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::net::{Shutdown, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use super::chunked::Chunked;
 use super::crew::{Crew, LargeBody, Line};
 use super::head::{Expectation, Framing, Head, Scanner, Version, parse, too_large};
@@ -44,7 +46,7 @@ impl Memory {
 }
 
 /// Why no further bytes came.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Silence {
     /// The peer closed its half.
     Ended,
@@ -354,8 +356,17 @@ impl Talk<'_> {
         result
     }
 
-    /// Writes the rendered bytes: one call, unless the peer is slow to take them.
+    /// Writes the rendered bytes. A peer that does not take them in time has its connection reset.
     fn write_out(&mut self) -> Result<(), Silence> {
+        let result = self.write_rendered();
+        if result == Err(Silence::Late) {
+            reset_on_close(&self.line.stream);
+        }
+        result
+    }
+
+    /// One call, unless the peer is slow to take the bytes.
+    fn write_rendered(&mut self) -> Result<(), Silence> {
         let total = self.crew.limits.write_deadline();
         let mut stream = &self.line.stream;
         let mut rest = self.memory.out.as_slice();
@@ -382,6 +393,14 @@ impl Talk<'_> {
             stream.set_write_timeout(Some(total))?;
         }
         Ok(())
+    }
+}
+
+/// What the peer has not taken goes with the connection: closed in the usual way, the kernel would keep
+/// it for a peer that does not read.
+fn reset_on_close(stream: &TcpStream) {
+    if let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO)) {
+        tracing::debug!(%error, "a connection whose peer does not read is closed in the usual way");
     }
 }
 

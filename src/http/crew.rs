@@ -5,13 +5,14 @@
 //! a connection opens and closes, never in between.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr, Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
 use super::Service;
+use super::client_address::neighbourhood;
 use super::connection::{Memory, converse};
 use super::limits::Limits;
 
@@ -20,6 +21,8 @@ pub(super) struct Line {
     id: u64,
     pub(super) stream: TcpStream,
     pub(super) peer: Option<IpAddr>,
+    /// Its peer is no listed proxy, so it may not take the last places.
+    is_stranger: bool,
     /// It waits for the first byte of a request, so closing it loses nothing.
     idle: AtomicBool,
 }
@@ -53,6 +56,7 @@ impl Drop for LargeBody<'_> {
 struct Ledger {
     lines: HashMap<u64, Arc<Line>>,
     per_peer: HashMap<IpAddr, usize>,
+    strangers: usize,
     waiting: VecDeque<Arc<Line>>,
     idle_threads: usize,
     next_id: u64,
@@ -113,8 +117,11 @@ impl Crew {
         let mut ledger = self.ledger();
         let id = ledger.next_id;
         ledger.next_id += 1;
-        let line = Arc::new(Line { id, stream, peer, idle: AtomicBool::new(false) });
-        if ledger.lines.len() >= self.limits.connections_max {
+        let is_stranger = !peer.is_some_and(|it| self.limits.trusted_proxies.lists(it));
+        let line = Arc::new(Line { id, stream, peer, is_stranger, idle: AtomicBool::new(false) });
+        if ledger.lines.len() >= self.limits.connections_max
+            || (is_stranger && ledger.strangers >= self.limits.strangers_max())
+        {
             return Err(line);
         }
         if let Some(peer) = peer.map(neighbourhood) {
@@ -124,6 +131,7 @@ impl Crew {
             }
             *count += 1;
         }
+        ledger.strangers += usize::from(is_stranger);
         ledger.lines.insert(id, Arc::clone(&line));
         self.open.store(ledger.lines.len(), Ordering::Relaxed);
         ledger.waiting.push_back(Arc::clone(&line));
@@ -192,6 +200,7 @@ impl Crew {
         if ledger.lines.remove(&line.id).is_none() {
             return;
         }
+        ledger.strangers = ledger.strangers.saturating_sub(usize::from(line.is_stranger));
         if let Some(peer) = line.peer.map(neighbourhood) {
             let count = ledger.per_peer.get(&peer).copied().unwrap_or_default();
             if count > 1 {
@@ -263,28 +272,5 @@ struct Entry<'crew> {
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.crew.strike(&self.line);
-    }
-}
-
-/// What counts as one peer. An IPv6 site has 2^64 addresses to connect from.
-fn neighbourhood(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_addresses_of_one_ipv6_network_are_one_peer() {
-        let peer = |text: &str| neighbourhood(text.parse().unwrap());
-
-        assert_eq!(peer("2001:db8:1:2::1"), peer("2001:db8:1:2:ffff::9"));
-        assert_ne!(peer("2001:db8:1:2::1"), peer("2001:db8:1:3::1"));
-        assert_eq!(peer("::ffff:192.0.2.1"), peer("192.0.2.1"));
-        assert_ne!(peer("192.0.2.2"), peer("192.0.2.1"));
     }
 }

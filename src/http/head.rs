@@ -208,9 +208,7 @@ impl Meaning {
                 return once(self.length.replace(content_length(value)?));
             }
             17 if name.eq_ignore_ascii_case("transfer-encoding") => {
-                let is_chunked = value.eq_ignore_ascii_case("chunked");
-                let coding = if is_chunked { Coding::Chunked } else { Coding::Other };
-                return once(self.coding.replace(coding));
+                return once(self.coding.replace(coding(value)?));
             }
             10 if name.eq_ignore_ascii_case("connection") => self.note_connection(value),
             6 if name.eq_ignore_ascii_case("expect") => {
@@ -266,6 +264,28 @@ impl Meaning {
 /// For a header that may stand in a head once: refuses what replaced an earlier one.
 fn once<T: Copy>(earlier: Option<T>) -> Result<(), Refusal> {
     if earlier.is_some() { Err(Refusal::Malformed) } else { Ok(()) }
+}
+
+/// Which coding delimits the body. RFC 9112 section 6.3: where `chunked` is there, but is not the last
+/// one, nobody can say where the body ends, so the request is malformed and not merely unsupported. The
+/// same goes for `chunked` twice, with a parameter, or beside an empty element.
+fn coding(value: &str) -> Result<Coding, Refusal> {
+    let names = || value.split(',').map(|it| it.trim_matches([' ', '\t']));
+    let is_chunked = |it: &str| {
+        let name = it.split(';').next().unwrap_or_default().trim_matches([' ', '\t']);
+        name.eq_ignore_ascii_case("chunked")
+    };
+    match names().filter(|it| is_chunked(it)).count() {
+        0 => Ok(Coding::Other),
+        1 if names().last().is_some_and(|it| it.eq_ignore_ascii_case("chunked")) => {
+            match names().count() {
+                1 => Ok(Coding::Chunked),
+                _ if names().any(str::is_empty) => Err(Refusal::Malformed),
+                _ => Ok(Coding::Other),
+            }
+        }
+        _ => Err(Refusal::Malformed),
+    }
 }
 
 /// Digits only; a number beyond the machine's is a body beyond every bound.

@@ -113,7 +113,7 @@ pub enum Refusal {
     HeadTooLarge,
     /// An expectation other than `100-continue`: 417.
     ExpectationFailed,
-    /// A transfer coding other than a single `chunked`: 501.
+    /// A transfer coding that is not known, alone or before a last `chunked`: 501.
     TransferCodingUnsupported,
     /// HTTP/2 or later: 505.
     VersionUnsupported,

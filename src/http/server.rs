@@ -23,6 +23,13 @@ use super::{Refusal, Service};
 const BACKLOG: i32 = 1024;
 /// How long accepting rests when the system is out of descriptors or memory.
 const REST: Duration = Duration::from_millis(20);
+/// What the kernel takes of an answer before the peer does (it reserves twice as much). Left to itself
+/// it takes megabytes for every peer that reads nothing, which no cap of ours counts.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+/// How long bytes that were sent may wait to be taken before the kernel gives the connection up, a
+/// closed one too: a peer that never reads would otherwise keep them for as long as it likes.
+#[cfg(target_os = "linux")]
+const UNTAKEN: Duration = Duration::from_secs(30);
 /// Connections over the cap that wait for their 503; further ones are closed without.
 const TURNED_AWAY_MAX: usize = 32;
 
@@ -61,6 +68,9 @@ pub fn serve(listener: TcpListener, limits: Limits, service: Service) -> io::Res
     // Accepted sockets inherit these, which saves setting them on each.
     SockRef::from(&listener).set_write_timeout(Some(limits.write_deadline()))?;
     SockRef::from(&listener).set_tcp_nodelay(true)?;
+    SockRef::from(&listener).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    #[cfg(target_os = "linux")]
+    SockRef::from(&listener).set_tcp_user_timeout(Some(UNTAKEN))?;
     let listener = Arc::new(listener);
     let crew = Arc::new(Crew::new(limits, service));
     let (turn_away, turned_away) = sync_channel(TURNED_AWAY_MAX);

@@ -704,6 +704,26 @@ fn a_link_and_an_address_are_used_only_so_often() {
 }
 
 #[test]
+fn visits_from_one_ipv6_network_are_one_visitors() {
+    let limits = PageLimits { visits_per_minute: 2, link_per_minute: 0, deeds_per_minute: 0 };
+    let api = countersign::api::ApiSettings {
+        trusted_proxies: countersign::http::client_address::TrustedProxies::parse("127.0.0.1")
+            .unwrap(),
+        ..Setup::default().api
+    };
+    let rig = Rig::with(Setup { page_limits: limits, api, ..setup() });
+    let guess = |client: &str| {
+        let from = [("X-Forwarded-For".to_owned(), client.to_owned())];
+        rig.call("GET", "/h/guess", &from, b"").status
+    };
+
+    let rotating: Vec<u16> = (0..4).map(|it| guess(&format!("2001:db8:1:2::{it:x}"))).collect();
+
+    assert_eq!(rotating, [404, 404, 429, 429]);
+    assert_eq!(guess("2001:db8:1:3::1"), 404);
+}
+
+#[test]
 fn a_resubmission_leads_back_to_the_failing_step() {
     let it = Sitting::new("INDIVIDUAL");
     it.sign();

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use countersign::http::client_address::TrustedProxies;
 use countersign::http::limits::{Limits, raise_descriptor_limit};
 use countersign::http::server::{Server, listen, serve};
 use countersign::http::{Refusal, Request, Response, Service};
@@ -278,7 +279,7 @@ fn a_content_length_beside_a_transfer_encoding_is_refused() {
 fn a_transfer_encoding_other_than_one_chunked_is_refused() {
     let rig = start(Limits::default());
 
-    for coding in ["gzip", "gzip, chunked", "chunked, identity", "identity", "xchunked", ""] {
+    for coding in ["gzip", "gzip, chunked", "gzip, br,CHUNKED", "identity", "xchunked", ""] {
         let request = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n");
         rig.refuses(request, 501, Refusal::TransferCodingUnsupported);
     }
@@ -287,6 +288,35 @@ fn a_transfer_encoding_other_than_one_chunked_is_refused() {
     rig.refuses(twice, 400, Refusal::Malformed);
     let old = "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     rig.refuses(old, 400, Refusal::Malformed);
+}
+
+#[test]
+fn a_body_whose_last_coding_is_not_chunked_is_malformed_because_it_has_no_end() {
+    let rig = start(Limits::default());
+
+    for coding in [
+        "chunked, gzip",
+        "chunked,gzip",
+        "CHUNKED, GZIP",
+        "chunked, identity",
+        "chunked, chunked",
+        "gzip, chunked, chunked",
+        "chunked, gzip, chunked",
+        "chunked,",
+        ", chunked",
+        "gzip,, chunked",
+        "chunked;q=1",
+        "chunked ; a=b, gzip",
+    ] {
+        let request =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n0\r\n\r\n");
+        rig.refuses(request, 400, Refusal::Malformed);
+    }
+    for lines in ["gzip\r\nTransfer-Encoding: chunked", "chunked\r\ntransfer-encoding: gzip"] {
+        let request =
+            format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {lines}\r\n\r\n0\r\n\r\n");
+        rig.refuses(request, 400, Refusal::Malformed);
+    }
 }
 
 #[test]
@@ -604,6 +634,119 @@ fn a_silent_connection_over_the_cap_is_answered_too() {
 
     assert_eq!(silent.reply().status, 503);
     assert_eq!(gone.rest(), "");
+}
+
+/// A connection from one of this machine's loopback addresses.
+fn client_from(rig: &Rig, address: [u8; 4]) -> Client {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+    socket.connect(&rig.server.address().into()).unwrap();
+    Client::of(socket.into())
+}
+
+const PROXY: [u8; 4] = [127, 0, 0, 2];
+const STRANGER: [u8; 4] = [127, 0, 0, 3];
+
+fn reserving(trusted: &str) -> Limits {
+    let trusted_proxies = TrustedProxies::parse(trusted).unwrap();
+    Limits { connections_max: 16, trusted_proxies, ..Limits::default() }
+}
+
+#[test]
+fn half_sent_heads_leave_the_server_to_those_who_come_through_a_listed_proxy() {
+    let rig = start(reserving("127.0.0.2"));
+    let half_sent: Vec<Client> = (0..24)
+        .map(|_| {
+            let mut client = client_from(&rig, STRANGER);
+            client.send("GET / HTTP/1.1\r\n");
+            client
+        })
+        .collect();
+
+    let mut by_the_proxy = client_from(&rig, PROXY);
+    by_the_proxy.send(GET);
+    let mut stranger = client_from(&rig, STRANGER);
+    stranger.send(GET);
+
+    assert_eq!(by_the_proxy.reply().status, 200);
+    assert_eq!(stranger.reply().status, 503);
+    assert_eq!(rig.server.connections(), 15, "14 of strangers, and the proxy's");
+    drop(half_sent);
+}
+
+#[test]
+fn the_proxys_own_connections_take_nothing_from_strangers_but_the_reserved_places() {
+    let rig = start(reserving("127.0.0.0/30"));
+    let mut kept: Vec<Client> = Vec::new();
+    for index in 0..16_u8 {
+        let mut client = client_from(&rig, if index < 2 { PROXY } else { [127, 0, 1, 1] });
+        client.send(GET);
+        assert_eq!(client.reply().status, 200, "{index}");
+        kept.push(client);
+    }
+
+    let mut one_more = client_from(&rig, PROXY);
+    one_more.send(GET);
+
+    assert_eq!(one_more.reply().status, 503, "the cap holds for all");
+}
+
+#[test]
+fn without_a_listed_proxy_no_place_is_reserved() {
+    let rig = start(reserving(""));
+    let mut kept: Vec<Client> = Vec::new();
+    for index in 0..16 {
+        let mut client = client_from(&rig, STRANGER);
+        client.send(GET);
+        assert_eq!(client.reply().status, 200, "{index}");
+        kept.push(client);
+    }
+}
+
+/// The states of a server's sockets that the kernel still holds bytes for, of closed ones too.
+#[cfg(target_os = "linux")]
+fn unsent(rig: &Rig) -> Vec<String> {
+    let port = format!(":{:04X}", rig.server.address().port());
+    std::fs::read_to_string("/proc/net/tcp")
+        .unwrap()
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|row| row.get(1).is_some_and(|it| it.ends_with(&port)))
+        .filter(|row| row.get(4).is_some_and(|it| !it.starts_with("00000000:")))
+        .map(|row| row[3..5].join(" "))
+        .collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_reader_that_never_reads_is_reset_and_leaves_nothing_in_the_kernel() {
+    let rig = start(short());
+    let address = rig.server.address();
+    let connect = || {
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(2048).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Client::of(socket.into())
+    };
+    let mut slow: Vec<Client> = (0..8).map(|_| connect()).collect();
+    for client in &mut slow {
+        client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n".repeat(10));
+    }
+
+    // Nobody reads until the server has given all of them up.
+    let begun = std::time::Instant::now();
+    while rig.server.connections() > 0 || rig.seen.lock().unwrap().len() < slow.len() {
+        assert!(begun.elapsed() < PATIENCE, "the server holds on to them");
+        thread::yield_now();
+    }
+    assert_eq!(unsent(&rig), Vec::<String>::new());
+    for client in &mut slow {
+        // What had arrived, and then the reset; closed in the usual way, all the rest would come first.
+        let read = client.stream.read_to_end(&mut Vec::new());
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+    rig.still_serves();
 }
 
 #[test]

@@ -177,6 +177,30 @@ fn wrong_keys_are_counted_per_client_address() {
 }
 
 #[test]
+fn wrong_keys_from_one_ipv6_network_are_one_clients() {
+    let rig = limited(RateLimits { requests_per_s: 0, burst: 0, wrong_keys_per_minute: 3 });
+    let wrong = |client: &str| {
+        let headers = [
+            ("Authorization".to_owned(), "Bearer nxos_sk_test_guess".to_owned()),
+            ("X-Forwarded-For".to_owned(), client.to_owned()),
+        ];
+        rig.call("GET", "/v1/organizations", &headers, b"").status
+    };
+
+    let rotating: Vec<u16> = (0..150).map(|it| wrong(&format!("2001:db8:1:2::{it:x}"))).collect();
+
+    assert_eq!(rotating.iter().filter(|it| **it == 401).count(), 3);
+    assert!(rotating[3..].iter().all(|it| *it == 429));
+    assert_eq!(wrong("2001:db8:1:2:ffff:ffff:ffff:ffff"), 429);
+    assert_eq!(wrong("2001:db8:1:3::1"), 401, "another network is another client");
+    for _ in 0..3 {
+        assert_eq!(wrong("::ffff:192.0.2.1"), 401);
+    }
+    assert_eq!(wrong("192.0.2.1"), 429, "a mapped address is the IPv4 address");
+    assert_eq!(wrong("192.0.2.2"), 401);
+}
+
+#[test]
 fn a_customer_that_does_not_exist_is_asked_for_no_more_often_than_others() {
     let rig = limited(RateLimits { requests_per_s: 1, burst: 2, wrong_keys_per_minute: 0 });
     let broker = rig.broker();
