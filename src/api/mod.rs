@@ -45,6 +45,7 @@ use crate::usecase::create_organization::new_id;
 use crate::usecase::waits::Waits;
 use crate::usecase::{Appliance, Failure};
 use error::ApiError;
+use health::Probe;
 use idempotency::Idempotency;
 use metrics::{Metrics, route_of};
 use rates::Rates;
@@ -106,6 +107,7 @@ pub struct Api {
     trusted_proxies: TrustedProxies,
     waits: Waits,
     metrics: Metrics,
+    probe: Probe,
 }
 
 impl fmt::Debug for Api {
@@ -124,6 +126,7 @@ impl Api {
             trusted_proxies: settings.trusted_proxies,
             waits: Waits::new(settings.waits_max),
             metrics: Metrics::new(),
+            probe: Probe::default(),
         }
     }
 
@@ -276,7 +279,7 @@ fn route(call: &Call<'_>) -> Result<Response, ApiError> {
         (_, ["webhooks", "sumsub"]) => Err(ApiError::MethodNotAllowed("POST")),
 
         ("GET", ["healthz"]) => Ok(health::alive()),
-        ("GET", ["readyz"]) => Ok(health::ready(call.appliance)),
+        ("GET", ["readyz"]) => Ok(health::ready(call.appliance, &call.api.probe)),
         (_, ["healthz" | "readyz"]) => Err(ApiError::MethodNotAllowed("GET, HEAD")),
 
         ("GET", ["openapi.json"]) => Ok(openapi::show(call)),
