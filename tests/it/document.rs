@@ -24,16 +24,8 @@ const ANYWHERE: [(u16, &str); 7] = [
     (505, "validation_error"),
 ];
 
-/// What a path that is not in the document may answer: below `/v1` an Idempotency-Key, and with it the
-/// caller's key, are looked at first.
-const NOWHERE: [(u16, &str); 6] = [
-    (400, "validation_error"),
-    (401, "missing_api_key"),
-    (401, "invalid_api_key"),
-    (404, "not_found"),
-    (409, "idempotency_key_in_use"),
-    (409, "idempotency_request_in_flight"),
-];
+/// What a path that is not in the document may answer, whatever key a request bears.
+const NOWHERE: [(u16, &str); 2] = [(400, "validation_error"), (404, "not_found")];
 
 /// The pages for customers are HTML for people, and no part of the contract for programs.
 const PAGES: &str = "/h/";
@@ -112,7 +104,6 @@ pub(crate) fn check(seen: &Seen<'_>) {
             METHOD_NOT_ALLOWED.check(seen, &told);
             return assert_eq!(header(seen, "Allow"), Some(allow(&operations).as_str()), "{told}");
         }
-        // With an Idempotency-Key, the API key is looked at first.
         return is_error(seen, &NOWHERE, &told);
     };
     match operation.answers.get(&seen.status) {
