@@ -195,7 +195,7 @@ fn brokers_with_equal_shares_of_the_waiting_places_do_not_end_each_others_waits(
 
 #[test]
 fn a_brokers_customers_that_fill_every_page_wait_leave_one_for_anothers() {
-    // Four clients of the API are two browsers on pages, of which each has one link.
+    // For four clients of the API, one browser on the pages may wait.
     let provider = Provider::start();
     let letter = Some(LetterTemplate::parse(STANDARD_LETTER).unwrap());
     let api = ApiSettings { waits_max: 8, ..Setup::default().api };
@@ -224,7 +224,7 @@ fn a_brokers_customers_that_fill_every_page_wait_leave_one_for_anothers() {
         wait_until_waiting(&rig, 2);
         rig.appliance.store.changes().end_waits();
 
-        waiting.join().unwrap();
+        assert_eq!([waiting.join().unwrap(), answers.recv().unwrap()], [4, 4]);
     });
 }
 
