@@ -19,9 +19,6 @@ use crate::usecase::authorizations::{
 };
 use crate::usecase::handoff_links::{ListedLink, page_of_links};
 
-/// What a cursor begins with; the rest is the last row's number, and none of the caller's business.
-const CURSOR_PREFIX: &str = "loa_";
-
 pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
     let caller = call.caller(Purpose::Act)?;
     let [limit, cursor, role, status, kind] =
@@ -36,19 +33,13 @@ pub(super) fn list(call: &Call<'_>) -> Result<Response, ApiError> {
                     .ok_or_else(|| ApiError::invalid("`status` must be PENDING, ACTIVE or REVOKED"))
             })
             .transpose()?,
-        before: cursor
-            .map(|it| {
-                row_of_cursor(&it)
-                    .ok_or_else(|| ApiError::invalid("`cursor` must be a nextCursor of this list"))
-            })
-            .transpose()?,
+        after: cursor,
         limit: limit_of(limit.as_deref())?,
     };
-    let page = list_authorizations(call.appliance, &filter)?;
-    let last = page.rows.last().filter(|_| page.has_more);
+    let (page, next_cursor) = list_authorizations(call.appliance, &filter)?;
     Ok(json(&ListBody {
         object: "list",
-        next_cursor: last.map(cursor_after),
+        next_cursor,
         has_more: page.has_more,
         data: page.rows.iter().map(AuthorizationBody::of).collect(),
     }))
@@ -150,19 +141,6 @@ fn role_of(text: &str) -> Result<Role, ApiError> {
         "authorized" => Ok(Role::Authorized),
         _ => Err(ApiError::invalid("`role` must be granter or authorized")),
     }
-}
-
-/// The `nextCursor` of a list of LOAs that ends with this one.
-pub fn cursor_after(last: &Authorization) -> String {
-    format!("{CURSOR_PREFIX}{:016x}", last.id)
-}
-
-/// The number of the LOA that a list with this `nextCursor` ended with.
-pub fn row_of_cursor(text: &str) -> Option<i64> {
-    text.strip_prefix(CURSOR_PREFIX)
-        .filter(|it| it.len() == 16)
-        .and_then(|it| i64::from_str_radix(it, 16).ok())
-        .filter(|it| *it > 0)
 }
 
 #[derive(Serialize)]

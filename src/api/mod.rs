@@ -50,7 +50,6 @@ use idempotency::Idempotency;
 use metrics::{Metrics, route_of};
 use rates::Rates;
 
-pub use authorizations::{cursor_after, row_of_cursor};
 pub use explain::ExplanationBody;
 pub use history::EventBody;
 pub use keys::KeyBody;

@@ -10,15 +10,11 @@ use super::{Call, json, query};
 use crate::domain::outgoing::DeliveryStatus;
 use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
-use crate::store::{DeliveryFilter, OutgoingAttempt, OutgoingDelivery};
+use crate::store::{DeliveryFilter, DeliveryName, OutgoingAttempt, OutgoingDelivery};
 use crate::usecase::Failure;
 use crate::usecase::outgoing_deliveries::{
     Range, list_deliveries, resend_delivery_and, resend_range, send_test, show_delivery,
 };
-
-/// What a delivery's id and a cursor begin with; the rest is the row's number, and none of the
-/// caller's business.
-const ID_PREFIX: &str = "dlv_";
 
 /// The log, newest first, with `limit`, `cursor` and `status`.
 pub(super) fn list(call: &Call<'_>, endpoint_id: &str) -> Result<Response, ApiError> {
@@ -26,20 +22,14 @@ pub(super) fn list(call: &Call<'_>, endpoint_id: &str) -> Result<Response, ApiEr
     let [limit, cursor, status] = query::read(call.request, ["limit", "cursor", "status"])?;
     let filter = DeliveryFilter {
         status: status.as_deref().map(status_of).transpose()?,
-        before: cursor
-            .as_deref()
-            .map(|it| {
-                number_of(it)
-                    .ok_or_else(|| ApiError::invalid("`cursor` must be a nextCursor of this list"))
-            })
-            .transpose()?,
+        after: cursor.map(DeliveryName::Id),
         limit: limit_of(limit.as_deref())?,
     };
     let page = list_deliveries(call.appliance, &owner, endpoint_id, &filter)?;
     let last = page.rows.last().filter(|_| page.has_more);
     Ok(json(&ListBody {
         object: "list",
-        next_cursor: last.map(|it| id_of(it.no)),
+        next_cursor: last.map(|it| it.public_id.clone()),
         has_more: page.has_more,
         data: page.rows.iter().map(DeliveryBody::of).collect(),
     }))
@@ -48,18 +38,17 @@ pub(super) fn list(call: &Call<'_>, endpoint_id: &str) -> Result<Response, ApiEr
 pub(super) fn show(call: &Call<'_>, endpoint_id: &str, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
     query::none(call.request)?;
-    // Another endpoint's 404 comes before a delivery's.
-    let number = number_of(id).unwrap_or_default();
-    Ok(render(&show_delivery(call.appliance, &owner, endpoint_id, number)?))
+    let name = DeliveryName::Id(id.to_owned());
+    Ok(render(&show_delivery(call.appliance, &owner, endpoint_id, &name)?))
 }
 
 pub(super) fn resend(call: &Call<'_>, endpoint_id: &str, id: &str) -> Result<Response, ApiError> {
     let owner = call.key_owner()?;
     query::none(call.request)?;
     Fields::none(call.request)?;
-    let number = number_of(id).unwrap_or_default();
+    let name = DeliveryName::Id(id.to_owned());
     let also = call.kept_in_commit(render);
-    let sent = resend_delivery_and(call.appliance, &owner, endpoint_id, number, also)
+    let sent = resend_delivery_and(call.appliance, &owner, endpoint_id, &name, also)
         .inspect_err(|_| call.not_committed())?;
     Ok(render(&sent))
 }
@@ -96,17 +85,6 @@ fn resent(count: u32) -> Response {
     json(&ResendBody { object: "webhook_resend", count })
 }
 
-fn id_of(number: i64) -> String {
-    format!("{ID_PREFIX}{number:016x}")
-}
-
-fn number_of(id: &str) -> Option<i64> {
-    id.strip_prefix(ID_PREFIX)
-        .filter(|it| it.len() == 16)
-        .and_then(|it| i64::from_str_radix(it, 16).ok())
-        .filter(|it| *it > 0)
-}
-
 fn status_of(text: &str) -> Result<DeliveryStatus, ApiError> {
     DeliveryStatus::parse(text)
         .ok_or_else(|| ApiError::invalid("`status` must be PENDING, DELIVERED, FAILED or SKIPPED"))
@@ -128,7 +106,7 @@ struct ResendBody {
 #[serde(rename_all = "camelCase")]
 struct DeliveryBody<'a> {
     object: &'static str,
-    id: String,
+    id: &'a str,
     message_id: &'a str,
     endpoint_id: &'a str,
     event_type: &'static str,
@@ -158,7 +136,7 @@ impl<'a> DeliveryBody<'a> {
     fn of(delivery: &'a OutgoingDelivery) -> Self {
         Self {
             object: "webhook_delivery",
-            id: id_of(delivery.no),
+            id: &delivery.public_id,
             message_id: &delivery.message_id,
             endpoint_id: &delivery.endpoint_id,
             event_type: delivery.event_type.as_str(),

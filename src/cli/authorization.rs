@@ -7,7 +7,6 @@ use super::exit::{CliError, Exit};
 use super::output::{Answer, Format, List};
 use super::wiring::{Asks, appliance};
 use super::{Operator, Shape, instant_of};
-use crate::api::{cursor_after, row_of_cursor};
 use crate::domain::authorization::{AUTHORIZATION_TYPE, Authorization, AuthorizationStatus};
 use crate::domain::fold::Standing;
 use crate::domain::organization::OrganizationId;
@@ -79,8 +78,8 @@ Example:
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
         /// Only those behind this place: a list's `nextCursor`
-        #[arg(long, value_parser = row_behind)]
-        cursor: Option<i64>,
+        #[arg(long, value_parser = cursor_of)]
+        cursor: Option<String>,
     },
     /// Issue a new PENDING LOA after the last one was revoked
     #[command(after_help = "\
@@ -121,7 +120,7 @@ pub(super) fn run(operator: &Operator, arguments: LoaArguments) -> Result<Answer
     let (parties, changed) = match arguments.command {
         LoaCommand::List { org, status, limit, cursor } => {
             let filter = AuthorizationFilter {
-                before: cursor,
+                after: cursor,
                 party: org.map(OrganizationId::new),
                 status: status.as_deref().and_then(AuthorizationStatus::parse),
                 limit,
@@ -164,8 +163,7 @@ fn list(
     format: Format,
     filter: &AuthorizationFilter,
 ) -> Result<Answer, CliError> {
-    let page = list_authorizations(appliance, filter)?;
-    let next = page.rows.last().filter(|_| page.has_more).map(cursor_after);
+    let (page, next) = list_authorizations(appliance, filter)?;
     let rows = page
         .rows
         .into_iter()
@@ -202,8 +200,14 @@ fn list(
     ))
 }
 
-fn row_behind(cursor: &str) -> Result<i64, String> {
-    row_of_cursor(cursor).ok_or_else(|| "it must be a nextCursor of `loa list --json`".to_owned())
+/// What has the form of one; whether it names an LOA, the register knows.
+fn cursor_of(text: &str) -> Result<String, String> {
+    let is_one = text
+        .strip_prefix("loa_")
+        .is_some_and(|it| it.len() == 16 && it.bytes().all(|it| it.is_ascii_hexdigit()));
+    is_one
+        .then(|| text.to_owned())
+        .ok_or_else(|| "it must be a nextCursor of `loa list --json`".to_owned())
 }
 
 fn ids(parties: &Parties) -> (OrganizationId, OrganizationId) {

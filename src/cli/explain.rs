@@ -137,12 +137,13 @@ mod tests {
         };
         let loa = |cause| RestsOn::Authorization {
             sequence: 1,
+            ordinal: 1,
             event: AuthorizationEvent::Revoked,
             cause,
         };
         let operator =
             Cause::Operator { actor: "operator:ada".to_owned(), reason: "ticket 4711".to_owned() };
-        let expiry = |cause| RestsOn::Expiry { sequence: 2, cause };
+        let expiry = |cause| RestsOn::Expiry { sequence: 2, ordinal: 2, cause };
 
         assert_eq!(why(&loa(by("org_a", Some("req_a"), None))), "org_a in request req_a");
         assert_eq!(why(&loa(by("operator:ada", None, Some("ended")))), "operator:ada: ended");

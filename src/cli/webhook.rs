@@ -10,7 +10,9 @@ use super::{Operator, Shape};
 use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::{DeliveryStatus, EventType};
 use crate::domain::timestamp::Timestamp;
-use crate::store::{DeliveryFilter, Opening, OutgoingAttempt, OutgoingDelivery, WebhookEndpoint};
+use crate::store::{
+    DeliveryFilter, DeliveryName, Opening, OutgoingAttempt, OutgoingDelivery, WebhookEndpoint,
+};
 use crate::usecase::outgoing_deliveries::{
     Range, list_deliveries, resend_delivery, resend_range, send_test, show_delivery,
 };
@@ -128,9 +130,9 @@ Example:
         /// At most so many
         #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
-        /// Only those older than the one of this number: a list's `nextCursor`
-        #[arg(long, value_name = "NUMBER", visible_alias = "before")]
-        cursor: Option<i64>,
+        /// Only those older than this one, by its number or id: a list's `nextCursor`
+        #[arg(long, value_name = "DELIVERY", visible_alias = "before", value_parser = named)]
+        cursor: Option<DeliveryName>,
     },
     /// Show one delivery: every attempt, its signature and answer, and the exact body
     #[command(after_help = "\
@@ -139,8 +141,9 @@ Example:
     Show {
         /// The endpoint's id
         endpoint: String,
-        /// The delivery's number
-        delivery: i64,
+        /// The delivery's number, or its id as the API shows it
+        #[arg(value_parser = named)]
+        delivery: DeliveryName,
     },
     /// Send one delivery again, or all of a range
     #[command(after_help = "\
@@ -150,9 +153,10 @@ Examples:
     Resend {
         /// The endpoint's id
         endpoint: String,
-        /// The delivery's number
-        #[arg(required_unless_present = "since", conflicts_with_all = ["since", "until", "status"])]
-        delivery: Option<i64>,
+        /// The delivery's number, or its id as the API shows it
+        #[arg(value_parser = named, required_unless_present = "since",
+              conflicts_with_all = ["since", "until", "status"])]
+        delivery: Option<DeliveryName>,
         /// All that were written from this instant on
         #[arg(long, value_parser = instant_of)]
         since: Option<Timestamp>,
@@ -213,16 +217,16 @@ pub(super) fn run(operator: &Operator, arguments: WebhookArguments) -> Result<An
             Ok(delivery(format, &send_test(&appliance, &owner, &endpoint, nothing_else())?))
         }
         WebhookCommand::Deliveries { endpoint, status, limit, cursor } => {
-            let filter = DeliveryFilter { status, before: cursor, limit };
+            let filter = DeliveryFilter { status, after: cursor, limit };
             deliveries(&appliance, format, &endpoint, &filter)
         }
-        WebhookCommand::Show { endpoint, delivery: number } => {
+        WebhookCommand::Show { endpoint, delivery: name } => {
             let owner = owner_of(&appliance, &endpoint)?;
-            Ok(delivery(format, &show_delivery(&appliance, &owner, &endpoint, number)?))
+            Ok(delivery(format, &show_delivery(&appliance, &owner, &endpoint, &name)?))
         }
-        WebhookCommand::Resend { endpoint, delivery: Some(number), .. } => {
+        WebhookCommand::Resend { endpoint, delivery: Some(name), .. } => {
             let owner = owner_of(&appliance, &endpoint)?;
-            Ok(delivery(format, &resend_delivery(&appliance, &owner, &endpoint, number)?))
+            Ok(delivery(format, &resend_delivery(&appliance, &owner, &endpoint, &name)?))
         }
         WebhookCommand::Resend { endpoint, delivery: None, since, until, status } => {
             // clap has seen to it that there is one.
@@ -356,7 +360,7 @@ fn delivery(format: Format, delivery: &OutgoingDelivery) -> Answer {
         Format::Json => Answer::json(&of_delivery(delivery)),
         Format::Table => {
             let mut pairs = vec![
-                ("Delivery", delivery.no.to_string()),
+                ("Delivery", format!("{} ({})", delivery.no, delivery.public_id)),
                 ("Message", delivery.message_id.clone()),
                 ("Type", delivery.event_type.as_str().to_owned()),
                 ("Status", delivery.status.as_str().to_owned()),
@@ -426,6 +430,7 @@ fn of_delivery(delivery: &OutgoingDelivery) -> Value {
     json!({
         "object": "webhook_delivery",
         "number": delivery.no,
+        "id": delivery.public_id,
         "messageId": delivery.message_id,
         "endpointId": delivery.endpoint_id,
         "eventType": delivery.event_type.as_str(),
@@ -435,6 +440,12 @@ fn of_delivery(delivery: &OutgoingDelivery) -> Value {
         "body": String::from_utf8_lossy(&delivery.body),
         "attempts": attempts,
     })
+}
+
+/// Never wrong: what is no number is the id of a delivery, or of none.
+#[expect(clippy::unnecessary_wraps, reason = "clap asks for a parser that can refuse")]
+fn named(text: &str) -> Result<DeliveryName, String> {
+    Ok(text.parse().map_or_else(|_id| DeliveryName::Id(text.to_owned()), DeliveryName::Number))
 }
 
 fn event_type(text: &str) -> Result<EventType, String> {

@@ -29,7 +29,7 @@ use crate::console::state::{Answer, Ask, Command, Done, Message, PAGE, Sent};
 use crate::domain::authorization::Acting;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timekeeper::ClockStanding;
-use crate::store::{Cause, OrganizationRow, ServingLock, StoreError};
+use crate::store::{Cause, DeliveryName, OrganizationRow, ServingLock, StoreError};
 use crate::usecase::authenticate::Admission;
 use crate::usecase::authorizations::{
     By, request_authorization, revoke_authorization, sign_authorization,
@@ -213,9 +213,12 @@ impl Lane {
                 Answer::Organization(Box::new(organization(&self.appliance, id)?))
             }
             Ask::Delivery(id) => Answer::Delivery(delivery(&self.appliance, *id)?.map(Box::new)),
-            Ask::Sent(Sent { owner, endpoint, no }) => {
-                Answer::Sent(Box::new(show_delivery(&self.appliance, owner, endpoint, *no)?))
-            }
+            Ask::Sent(Sent { owner, endpoint, no }) => Answer::Sent(Box::new(show_delivery(
+                &self.appliance,
+                owner,
+                endpoint,
+                &DeliveryName::Number(*no),
+            )?)),
         })
     }
 
@@ -298,7 +301,7 @@ impl Lane {
             ),
             Act::Reread(id) => Done::Reread(reread(appliance, &id)?),
             Act::Resend(Sent { owner, endpoint, no }) => {
-                resend_delivery(appliance, &owner, &endpoint, no)?;
+                resend_delivery(appliance, &owner, &endpoint, &DeliveryName::Number(no))?;
                 Done::Resent
             }
             Act::Replay(id) => match replay_delivery(appliance, id)? {

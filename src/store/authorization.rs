@@ -28,8 +28,8 @@ pub struct AuthorizationFilter {
     pub role: Option<Role>,
     /// Only those with this status.
     pub status: Option<AuthorizationStatus>,
-    /// Only those older than the one of this number.
-    pub before: Option<i64>,
+    /// Only those older than the one of this public id.
+    pub after: Option<String>,
     /// At most so many.
     pub limit: u32,
 }
@@ -110,10 +110,11 @@ impl Reader<'_> {
             .transpose()
     }
 
-    /// The LOAs that a filter lets through, newest first.
+    /// The LOAs that a filter lets through, newest first, older than the one of the number `before`.
     pub fn authorizations(
         &self,
         filter: &AuthorizationFilter,
+        before: Option<i64>,
     ) -> Result<Vec<Authorization>, StoreError> {
         let as_granter = filter.role != Some(Role::Authorized);
         let as_authorized = filter.role != Some(Role::Granter);
@@ -143,13 +144,40 @@ impl Reader<'_> {
                     ":as_granter": as_granter,
                     ":as_authorized": as_authorized,
                     ":status": filter.status.map(AuthorizationStatus::as_str),
-                    ":before": filter.before,
+                    ":before": before,
                     ":limit": filter.limit,
                 },
                 |row| Ok(from_row(row)),
             )?
             .map(|row| row?)
             .collect()
+    }
+
+    /// The number of an LOA by its public id, if `party` is one of its parties; `None`: anybody's.
+    pub fn authorization_number(
+        &self,
+        public_id: &str,
+        party: Option<&OrganizationId>,
+    ) -> Result<Option<i64>, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT authorization_id FROM authorization
+                 WHERE public_id = :id AND (:party IS NULL OR :party IN (granting, authorized))",
+            )?
+            .query_row(
+                named_params! {":id": public_id, ":party": party.map(OrganizationId::as_str)},
+                |row| row.get(0),
+            )
+            .optional()?)
+    }
+
+    /// An LOA's public id: random, so that it tells nobody how many there are.
+    pub fn authorization_public_id(&self, id: i64) -> Result<String, StoreError> {
+        Ok(self
+            .connection
+            .prepare_cached("SELECT public_id FROM authorization WHERE authorization_id = :id")?
+            .query_row(named_params! {":id": id}, |row| row.get(0))?)
     }
 
     /// Everything that happened to the LOAs by which `granting` let or lets `authorized` act.

@@ -69,7 +69,7 @@ pub use key::{ApiKey, Scopes};
 pub use migration::{Held, MIGRATIONS, Migration, apply as apply_migrations, steps_for};
 pub use organization_row::{Direction, OrganizationOrder, OrganizationRow, RowKey};
 pub use outgoing_delivery::{
-    Claim, DeliveryFilter, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,
+    Claim, DeliveryFilter, DeliveryName, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,
 };
 pub use outgoing_row::OutgoingRow;
 pub use overview::{CommitWatch, Overview};

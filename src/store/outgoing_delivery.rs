@@ -85,8 +85,10 @@ pub struct OutgoingAttempt {
 /// A delivery as the log shows it.
 #[derive(Clone, Debug)]
 pub struct OutgoingDelivery {
-    /// Its number.
+    /// Its number, for operators.
     pub no: i64,
+    /// Its id, for callers: random, so that it tells nobody how many there are.
+    pub public_id: String,
     /// `webhook-id`.
     pub message_id: String,
     /// What it is about.
@@ -105,18 +107,28 @@ pub struct OutgoingDelivery {
     pub attempts: Vec<OutgoingAttempt>,
 }
 
+/// Which delivery: callers know its public id, operators its number as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeliveryName {
+    /// Its public id.
+    Id(String),
+    /// Its number.
+    Number(i64),
+}
+
 /// Which deliveries of an endpoint a list shows.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryFilter {
     /// Only those that stand so.
     pub status: Option<DeliveryStatus>,
-    /// Only those older than the one of this number.
-    pub before: Option<i64>,
+    /// Only those older than this one.
+    pub after: Option<DeliveryName>,
     /// At most so many.
     pub limit: u32,
 }
 
-const COLUMNS: &str = "d.delivery_no, m.message_id, m.type, d.endpoint_id, d.status, d.due_at_ms,
+const COLUMNS: &str =
+    "d.delivery_no, d.public_id, m.message_id, m.type, d.endpoint_id, d.status, d.due_at_ms,
                        d.created_at_ms, m.body";
 
 impl Reader<'_> {
@@ -157,11 +169,36 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// The deliveries to an endpoint that a filter lets through, newest first.
+    /// The number of a delivery to an endpoint.
+    pub fn outgoing_delivery_number(
+        &self,
+        endpoint_id: &str,
+        name: &DeliveryName,
+    ) -> Result<Option<i64>, StoreError> {
+        let (id, number) = match name {
+            DeliveryName::Id(id) => (Some(id), None),
+            DeliveryName::Number(number) => (None, Some(number)),
+        };
+        Ok(self
+            .connection
+            .prepare_cached(
+                "SELECT delivery_no FROM outgoing_delivery
+                 WHERE (public_id = :id OR delivery_no = :number) AND endpoint_id = :endpoint",
+            )?
+            .query_row(
+                named_params! {":id": id, ":number": number, ":endpoint": endpoint_id},
+                |row| row.get(0),
+            )
+            .optional()?)
+    }
+
+    /// The deliveries to an endpoint that a filter lets through, newest first, older than the one of
+    /// the number `before`.
     pub fn outgoing_deliveries(
         &self,
         endpoint_id: &str,
         filter: &DeliveryFilter,
+        before: Option<i64>,
     ) -> Result<Vec<OutgoingDelivery>, StoreError> {
         let mut deliveries = self
             .connection
@@ -182,7 +219,7 @@ impl Reader<'_> {
                 named_params! {
                     ":endpoint": endpoint_id,
                     ":status": filter.status.map(DeliveryStatus::as_str),
-                    ":before": filter.before,
+                    ":before": before,
                     ":limit": filter.limit,
                 },
                 |row| Ok(from_row(row)),
@@ -439,6 +476,7 @@ impl Tx<'_> {
 fn from_row(row: &Row<'_>) -> Result<OutgoingDelivery, StoreError> {
     Ok(OutgoingDelivery {
         no: row.get("delivery_no")?,
+        public_id: row.get("public_id")?,
         message_id: row.get("message_id")?,
         event_type: EventType::parse(&row.get::<_, String>("type")?)
             .ok_or(StoreError::Corrupt("event type of an outgoing message"))?,

@@ -150,14 +150,32 @@ pub fn revoke_authorization_and(
     })
 }
 
-/// A page of LOAs, newest first.
+/// A page of LOAs, newest first, and the cursor of the next page if there is one. A cursor is good
+/// for the parties of the LOA that it names, and for operators.
 pub fn list_authorizations(
     appliance: &Appliance,
     filter: &AuthorizationFilter,
-) -> Result<Page<Authorization>, Failure> {
+) -> Result<(Page<Authorization>, Option<String>), Failure> {
     let one_more = AuthorizationFilter { limit: filter.limit.saturating_add(1), ..filter.clone() };
-    let rows = appliance.store.read(|register| register.authorizations(&one_more))?;
-    Ok(page(rows, filter.limit))
+    appliance.store.snapshot(|register| {
+        let before = match &filter.after {
+            None => None,
+            Some(id) => Some(
+                register
+                    .authorization_number(id, filter.party.as_ref())?
+                    .ok_or_else(not_of_this_list)?,
+            ),
+        };
+        let page = page(register.authorizations(&one_more, before)?, filter.limit);
+        let last = page.rows.last().filter(|_| page.has_more);
+        let next = last.map(|it| register.authorization_public_id(it.id)).transpose()?;
+        Ok((page, next))
+    })
+}
+
+/// A cursor that names nothing that its bearer may see.
+pub(super) fn not_of_this_list() -> Failure {
+    Failure::Invalid("`cursor` must be a nextCursor of this list".to_owned())
 }
 
 /// Cuts what was read with one row more than asked for.

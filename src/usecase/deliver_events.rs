@@ -11,6 +11,7 @@
 //! another: places, and slow places, are shared as `domain::shares` says.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -106,7 +107,7 @@ fn attempt(appliance: &Appliance, claim: &Claim) -> Result<(), Failure> {
         ended_at,
     };
     let (claim, schedule) = (claim.clone(), appliance.outbox.schedule);
-    let spread = claim.delivery_no.unsigned_abs();
+    let spread = spread(&claim);
     appliance.store.write(move |tx| {
         // Other attempts to it may have ended meanwhile, or its owner may have changed it.
         let endpoint = tx.any_webhook_endpoint(&claim.endpoint.id)?;
@@ -133,6 +134,14 @@ fn attempt(appliance: &Appliance, claim: &Claim) -> Result<(), Failure> {
         }
         Ok(())
     })
+}
+
+/// Places a delivery within the jitter. Of random words, since the receiver sees the jitter: the
+/// delivery's number would show through it.
+fn spread(claim: &Claim) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&claim.message_id, &claim.endpoint.id).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Whether its owner has changed an endpoint since an attempt at it was claimed.

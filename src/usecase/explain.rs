@@ -81,13 +81,17 @@ impl ConditionName {
     }
 }
 
-/// The fact that a condition's value rests on, by its number, and why it was recorded.
+/// The fact that a condition's value rests on, and why it was recorded. Its number is the register's,
+/// for operators; its ordinal counts the facts of the same organization, or of the same two parties,
+/// so that it tells a caller nothing of others.
 #[derive(Clone, Debug)]
 pub enum RestsOn {
     /// Something that happened to the LOA.
     Authorization {
         /// The fact's number.
         sequence: i64,
+        /// Which of the two parties' LOA facts it is, from 1.
+        ordinal: usize,
         /// What happened.
         event: AuthorizationEvent,
         /// Who did it.
@@ -97,6 +101,8 @@ pub enum RestsOn {
     Verification {
         /// The fact's number.
         sequence: i64,
+        /// Which of the organization's facts it is, from 1.
+        ordinal: usize,
         /// What happened.
         event: Event,
         /// Why it was recorded.
@@ -106,6 +112,8 @@ pub enum RestsOn {
     Expiry {
         /// The fact's number.
         sequence: i64,
+        /// Which of the organization's facts it is, from 1.
+        ordinal: usize,
         /// Why the approval was recorded.
         cause: Cause,
     },
@@ -124,9 +132,9 @@ impl RestsOn {
     /// The fact's id, in API and command line.
     pub fn id(&self) -> String {
         match self {
-            Self::Authorization { sequence, .. } => format!("authorization_event_{sequence}"),
-            Self::Verification { sequence, .. } | Self::Expiry { sequence, .. } => {
-                format!("verification_event_{sequence}")
+            Self::Authorization { ordinal, .. } => format!("authorization_event_{ordinal}"),
+            Self::Verification { ordinal, .. } | Self::Expiry { ordinal, .. } => {
+                format!("verification_event_{ordinal}")
             }
         }
     }
@@ -189,13 +197,23 @@ pub fn explain(
     if at > now {
         return Err(Failure::Invalid(format!("`at` lies ahead; it is {now} now")));
     }
-    let (created_at, recorded, loa, loa_cause, ignored) = appliance.store.snapshot(|register| {
+    let (created_at, recorded, loa, loa_fact, ignored) = appliance.store.snapshot(|register| {
         let customer = register.organization(granting)?.ok_or(Failure::OrganizationNotFound)?;
         register.organization(authorized)?.ok_or(Failure::OrganizationNotFound)?;
-        let loa = known_at(&register.authorization_facts(granting, authorized)?, known_until);
-        let cause = loa.map(|(_, it)| register.authorization_cause(it.sequence)).transpose()?;
+        let loa_facts = register.authorization_facts(granting, authorized)?;
+        let loa = known_at(&loa_facts, known_until);
+        let rests_on = loa
+            .map(|(_, it)| {
+                Ok::<_, Failure>(RestsOn::Authorization {
+                    sequence: it.sequence,
+                    ordinal: ordinal(loa_facts.iter().map(|it| it.sequence), it.sequence),
+                    event: it.event,
+                    cause: register.authorization_cause(it.sequence)?,
+                })
+            })
+            .transpose()?;
         let ignored = register.ignored_approval(granting)?;
-        Ok::<_, Failure>((customer.created_at, register.facts(granting)?, loa, cause, ignored))
+        Ok::<_, Failure>((customer.created_at, register.facts(granting)?, loa, rests_on, ignored))
     })?;
     let recorded: Vec<RecordedFact> =
         recorded.into_iter().filter(|it| it.fact.known_at <= known_until).collect();
@@ -208,11 +226,6 @@ pub fn explain(
     let deciding = deciding_fact(created_at, &recorded, at);
     // An approval that does not count is told where one is missing.
     let ignored = ignored.filter(|it| standing.status != Status::Approved && it.known_at <= at);
-    let loa_fact = loa.zip(loa_cause).map(|((_, it), cause)| RestsOn::Authorization {
-        sequence: it.sequence,
-        event: it.event,
-        cause,
-    });
     let loa_since = loa.map(|(_, it)| it.known_at);
     let of_loa = |name, holds| Condition {
         name,
@@ -244,6 +257,11 @@ pub fn explain(
     })
 }
 
+/// Facts become known in the order of their numbers, so an ordinal never changes.
+fn ordinal(sequences: impl Iterator<Item = i64>, sequence: i64) -> usize {
+    sequences.filter(|it| *it <= sequence).count()
+}
+
 /// What gave readers the status that they saw at `at`; `None`: nothing has happened yet.
 fn deciding_fact(
     created_at: Timestamp,
@@ -254,10 +272,11 @@ fn deciding_fact(
     let RecordedFact { fact, cause } =
         recorded.iter().find(|it| Some(it.fact.sequence) == change.fact)?.clone();
     let sequence = fact.sequence;
+    let ordinal = ordinal(recorded.iter().map(|it| it.fact.sequence), sequence);
     Some(if change.source == ChangeSource::Expiry {
-        RestsOn::Expiry { sequence, cause }
+        RestsOn::Expiry { sequence, ordinal, cause }
     } else {
-        RestsOn::Verification { sequence, event: fact.event, cause }
+        RestsOn::Verification { sequence, ordinal, event: fact.event, cause }
     })
 }
 

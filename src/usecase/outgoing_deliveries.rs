@@ -3,8 +3,8 @@
 use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::DeliveryStatus;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{DeliveryFilter, OutgoingDelivery, Tx, WebhookEndpoint};
-use crate::usecase::authorizations::{Page, page};
+use crate::store::{DeliveryFilter, DeliveryName, OutgoingDelivery, Tx, WebhookEndpoint};
+use crate::usecase::authorizations::{Page, not_of_this_list, page};
 use crate::usecase::webhook_endpoints::webhook_endpoint;
 use crate::usecase::{Also, Appliance, Failure, nothing_else};
 
@@ -35,9 +35,17 @@ pub fn list_deliveries(
 ) -> Result<Page<OutgoingDelivery>, Failure> {
     webhook_endpoint(appliance, owner, endpoint_id)?;
     let one_more = DeliveryFilter { limit: filter.limit.saturating_add(1), ..filter.clone() };
-    let rows =
-        appliance.store.read(|register| register.outgoing_deliveries(endpoint_id, &one_more))?;
-    Ok(page(rows, filter.limit))
+    appliance.store.snapshot(|register| {
+        let before = match &filter.after {
+            None => None,
+            Some(name) => Some(
+                register
+                    .outgoing_delivery_number(endpoint_id, name)?
+                    .ok_or_else(not_of_this_list)?,
+            ),
+        };
+        Ok(page(register.outgoing_deliveries(endpoint_id, &one_more, before)?, filter.limit))
+    })
 }
 
 /// One delivery.
@@ -45,12 +53,15 @@ pub fn show_delivery(
     appliance: &Appliance,
     owner: &OrganizationId,
     endpoint_id: &str,
-    no: i64,
+    name: &DeliveryName,
 ) -> Result<OutgoingDelivery, Failure> {
     webhook_endpoint(appliance, owner, endpoint_id)?;
     appliance
         .store
-        .read(|register| register.outgoing_delivery(endpoint_id, no))?
+        .snapshot(|register| match register.outgoing_delivery_number(endpoint_id, name)? {
+            Some(no) => register.outgoing_delivery(endpoint_id, no),
+            None => Ok(None),
+        })?
         .ok_or(Failure::WebhookDeliveryNotFound)
 }
 
@@ -60,9 +71,9 @@ pub fn resend_delivery(
     appliance: &Appliance,
     owner: &OrganizationId,
     endpoint_id: &str,
-    no: i64,
+    name: &DeliveryName,
 ) -> Result<OutgoingDelivery, Failure> {
-    resend_delivery_and(appliance, owner, endpoint_id, no, nothing_else())
+    resend_delivery_and(appliance, owner, endpoint_id, name, nothing_else())
 }
 
 /// As [`resend_delivery`], and `also` something else in the same commit.
@@ -70,13 +81,15 @@ pub fn resend_delivery_and(
     appliance: &Appliance,
     owner: &OrganizationId,
     endpoint_id: &str,
-    no: i64,
+    name: &DeliveryName,
     also: Also<OutgoingDelivery>,
 ) -> Result<OutgoingDelivery, Failure> {
     let (owner, id, now) = (owner.clone(), endpoint_id.to_owned(), (appliance.clock)());
+    let name = name.clone();
     appliance.commit(also, move |tx| {
         enabled(tx, &owner, &id)?;
-        tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)?;
+        let found = tx.outgoing_delivery_number(&id, &name)?;
+        let no = found.ok_or(Failure::WebhookDeliveryNotFound)?;
         tx.resend_delivery(no, now)?;
         tx.outgoing_delivery(&id, no)?.ok_or(Failure::WebhookDeliveryNotFound)
     })

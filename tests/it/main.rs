@@ -50,5 +50,6 @@ mod stand_in;
 mod sumsub;
 mod texts;
 mod verdicts;
+mod volume;
 mod waiting;
 mod webhooks;

@@ -245,10 +245,10 @@ fn condition<'a>(state: &State, detail: &OrganizationDetail, it: &Condition) -> 
     let since = shown(state, it.since);
     let fact = match &it.fact {
         None => "no fact yet".to_owned(),
-        Some(RestsOn::Authorization { sequence, event, cause }) => {
+        Some(RestsOn::Authorization { sequence, event, cause, .. }) => {
             format!("LOA {}, fact {sequence}: {}", event.as_str(), who(detail, &cause.actor))
         }
-        Some(RestsOn::Verification { sequence, event, cause }) => {
+        Some(RestsOn::Verification { sequence, event, cause, .. }) => {
             format!("{}, fact {sequence}: {}", event.as_str(), cause_words(cause))
         }
         Some(RestsOn::Expiry { sequence, .. }) => {
