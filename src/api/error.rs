@@ -283,6 +283,16 @@ fn of_failure(failure: &Failure) -> (u16, &'static str, String) {
             "X-Payload-Digest does not fit the body. Check that the webhook's secret is the one \
              configured here.",
         ),
+        Failure::Provider(SumsubError::RateLimited { retry_after_s }) => {
+            return (
+                502,
+                "provider_unavailable",
+                format!(
+                    "Sumsub takes no more requests for now. Nothing has changed; try again in \
+                     {retry_after_s} s."
+                ),
+            );
+        }
         Failure::Provider(_) => (
             502,
             "provider_unavailable",

@@ -16,6 +16,7 @@ pub mod authorization;
 pub mod environment;
 pub mod fold;
 pub mod handoff;
+pub mod http_date;
 pub mod letter;
 pub mod organization;
 pub mod outgoing;

@@ -8,6 +8,7 @@
 //! Delivery is at least once, under one message id; no order is promised, not even per endpoint.
 //! Pure rules: the register keeps the rows, `usecase::deliver_events` does the work.
 
+use crate::domain::http_date::RETRY_AFTER_MS_MAX;
 use crate::domain::timestamp::Timestamp;
 
 /// The delay before each attempt, counted from the end of the one before it: 75 h 35 min in all.
@@ -28,8 +29,6 @@ pub const ATTEMPT_DELAYS_MS: [i64; 10] = [
 pub const FAILING_MS_MAX: i64 = 5 * 24 * HOUR_MS;
 /// A delay is lengthened by up to this share, so that what failed together does not return together.
 const JITTER_PERCENT_MAX: i64 = 10;
-/// A receiver may ask for so much patience with `Retry-After`, and not for more.
-const RETRY_AFTER_MS_MAX: i64 = 24 * HOUR_MS;
 const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;

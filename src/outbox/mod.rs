@@ -27,6 +27,7 @@ pub use signature::{sign, signature_header};
 pub use target::{Target, TargetError, URL_BYTES_MAX};
 
 use crate::domain::environment::Environment;
+use crate::domain::http_date::retry_after_ms;
 use crate::domain::outgoing::{Attempted, Schedule};
 use crate::domain::timestamp::Timestamp;
 use address::{CheckedResolver, ForbiddenAddress};
@@ -152,11 +153,8 @@ impl Outbox {
             sent = send(&self.listed, parcel, varying);
         }
         let mut response = sent.map_err(|error| reason(&error))?;
-        let retry_after_ms = response
-            .headers()
-            .get("Retry-After")
-            .and_then(|it| it.to_str().ok())
-            .and_then(|it| retry_after_ms(it, now));
+        let asked = response.headers().get_all("Retry-After").iter().map(|it| it.as_bytes());
+        let retry_after_ms = retry_after_ms(asked, now);
         let status = response.status().as_u16();
         let mut first_bytes = Vec::new();
         // The status is the answer; a body that breaks off does not undo it.
@@ -219,16 +217,6 @@ fn reason(error: &ureq::Error) -> &'static str {
     }
 }
 
-/// Seconds, or an HTTP date.
-fn retry_after_ms(text: &str, now: Timestamp) -> Option<i64> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(i64::from(seconds).saturating_mul(1000));
-    }
-    let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_millisecond();
-    Some(at.saturating_sub(now.as_ms()).max(0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,18 +270,6 @@ mod tests {
             (Environment::Live, format!("http://127.0.0.1:{port}/"), ADDRESS_NOT_ALLOWED),
         ] {
             assert_eq!(attempt(environment, &allowed, &url), reason, "{url}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let now = Timestamp::parse("2026-01-02T03:04:05Z").unwrap();
-
-        assert_eq!(retry_after_ms("120", now), Some(120_000));
-        assert_eq!(retry_after_ms(" Fri, 02 Jan 2026 03:05:05 GMT", now), Some(60_000));
-        assert_eq!(retry_after_ms("Fri, 02 Jan 2026 03:00:00 GMT", now), Some(0));
-        for unreadable in ["", "soon", "-5", "1.5", "99999999999999999999"] {
-            assert_eq!(retry_after_ms(unreadable, now), None, "{unreadable}");
         }
     }
 }

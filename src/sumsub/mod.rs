@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::domain::http_date::{http_date, retry_after_ms};
 use crate::domain::organization::OrganizationType;
 use crate::domain::timekeeper::{OFFSET_MIN_MS, Timekeeper};
 use crate::domain::timestamp::{Clock, Timestamp};
@@ -554,7 +555,8 @@ impl Client {
                 }
                 Err(AttemptError::NeverSent(what)) => (SumsubError::Outage(what), None),
             };
-            let wait_ms = asked_wait_ms.unwrap_or_else(|| backoff_ms(attempt));
+            // No wait at all would only be refused again.
+            let wait_ms = asked_wait_ms.unwrap_or(0).max(backoff_ms(attempt));
             if attempt >= attempts || wait_ms > PATIENCE_MS {
                 return Err(error);
             }
@@ -630,11 +632,16 @@ impl Client {
             .map_err(|_head| AttemptError::NeverSent("the app token is not a header".to_owned()))?;
         let mut response = self.agent.run(request).map_err(|it| AttemptError::of(&it))?;
         let at = (self.clock)();
-        let header = |name: &str| response.headers().get(name).and_then(|it| it.to_str().ok());
-        if let Some(date) = header("Date").and_then(http_date) {
+        let dates = response.headers().get_all("Date").iter();
+        if let Some(date) = dates.filter_map(|it| http_date(it.to_str().ok()?, at)).next() {
             self.compare_clocks(date, begun, at);
         }
-        let retry_after_s = header("Retry-After").and_then(|it| wait_of(it, at));
+        // An instant in it is Sumsub's.
+        let sumsubs_now = at.plus_ms(self.correction_ms());
+        let asked = response.headers().get_all("Retry-After").iter().map(|it| it.as_bytes());
+        let retry_after_s = retry_after_ms(asked, sumsubs_now)
+            .and_then(|it| u64::try_from(it).ok())
+            .map(|it| it.div_ceil(1000).min(RETRY_AFTER_MAX_S));
         let status = response.status().as_u16();
         if let (429, Some(seconds)) = (status, retry_after_s) {
             let until = at.plus_ms(seconds_as_ms(seconds));
@@ -718,7 +725,7 @@ impl Answer {
     fn not_now(&self, retry_after_s: Option<u64>) -> SumsubError {
         match self.status {
             429 => SumsubError::RateLimited {
-                retry_after_s: retry_after_s.unwrap_or(RETRY_AFTER_DEFAULT_S),
+                retry_after_s: retry_after_s.unwrap_or(RETRY_AFTER_DEFAULT_S).max(1),
             },
             status => SumsubError::Outage(format!("HTTP {status}")),
         }
@@ -731,21 +738,6 @@ impl Answer {
 
 fn seconds_as_ms(seconds: u64) -> i64 {
     i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX)
-}
-
-/// RFC 9110, section 5.6.7, in its one form that is still written.
-fn http_date(text: &str) -> Option<Timestamp> {
-    let instant = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Timestamp::from_ms(instant.as_millisecond()))
-}
-
-/// `Retry-After`, in seconds or as an instant (RFC 9110, section 10.2.3), bounded.
-fn wait_of(text: &str, now: Timestamp) -> Option<u64> {
-    let seconds = text.trim().parse().ok().or_else(|| {
-        let until = http_date(text.trim())?;
-        u64::try_from(until.as_ms().saturating_sub(now.as_ms())).ok().map(|it| it.div_ceil(1000))
-    });
-    seconds.map(|it: u64| it.min(RETRY_AFTER_MAX_S))
 }
 
 fn owned_by(applicant: Applicant, external_user_id: &str) -> Result<Applicant, SumsubError> {

@@ -41,7 +41,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("hmac", &["sumsub", "outbox"]),
     ("httparse", &["http"]),
     ("ipnet", &["config", "http", "outbox"]),
-    ("jiff", &["domain", "http", "outbox", "sumsub"]),
+    ("jiff", &["domain", "http"]),
     ("maud", &["handoff"]),
     ("nix", &["cli"]),
     ("percent_encoding", &["handoff", "sumsub"]),

@@ -13,6 +13,7 @@ use crate::rig::{Answer, Broker, DAY_MS, Directory, OPERATOR, Rig, START_MS, Set
 use crate::sumsub::real_now_ms;
 use countersign::domain::environment::Environment;
 use countersign::domain::organization::OrganizationId;
+use countersign::domain::timestamp::Timestamp;
 use countersign::outbox::Allowed;
 use countersign::usecase::authorizations::{By, revoke_authorization};
 use countersign::usecase::decide::Decision;
@@ -233,7 +234,7 @@ fn a_receiver_that_was_down_for_a_day_gets_every_event_when_the_schedule_says() 
         assert_eq!(statuses, [503, 503, 503, 503, 503, 503, 503, 200]);
         let instant = |it: &Value| {
             let text = it["startedAt"].as_str().unwrap();
-            countersign::domain::timestamp::Timestamp::parse(text).unwrap().as_ms()
+            Timestamp::parse(text).unwrap().as_ms()
         };
         let waits: Vec<i64> =
             attempts.windows(2).map(|it| (instant(&it[1]) - instant(&it[0])) / 1000).collect();
@@ -261,6 +262,45 @@ fn retry_after_is_obeyed_and_a_redirect_is_a_failure() {
     assert_eq!(post.deliver(), 1);
 
     assert_eq!(post.newest(), ("PENDING".to_owned(), json!("2026-01-02T04:04:11.000Z")));
+}
+
+/// By how much the first retry is put off for a receiver's `Retry-After`, in seconds.
+fn put_off_s(retry_after: &str) -> i64 {
+    let post = Post::new();
+    post.receiver
+        .answers(Reply { status: 503, header: Some(("Retry-After", retry_after.to_owned())) });
+    post.rig.decide(&post.customer, Decision::Hold).unwrap();
+    post.deliver();
+    let (status, next) = post.newest();
+    assert_eq!(status, "PENDING", "{retry_after}");
+    let next = Timestamp::parse(next.as_str().unwrap()).unwrap();
+    next.as_ms().saturating_sub(START_MS) / 1000
+}
+
+#[test]
+fn a_receivers_patience_is_read_in_every_form_that_http_has() {
+    for in_an_hour in [
+        "3600",
+        "Fri, 02 Jan 2026 04:04:05 GMT",
+        "Friday, 02-Jan-26 04:04:05 GMT",
+        "Fri Jan  2 04:04:05 2026",
+    ] {
+        assert_eq!(put_off_s(in_an_hour), 3600, "{in_an_hour}");
+    }
+}
+
+#[test]
+fn a_receiver_that_asks_for_ages_is_tried_again_after_a_day() {
+    for ages in ["9999999999", "86400", &"9".repeat(300), "Sat, 02 Jan 2038 04:04:05 GMT"] {
+        assert_eq!(put_off_s(ages), 86_400, "{ages}");
+    }
+}
+
+#[test]
+fn an_unreadable_wait_leaves_the_schedule_as_it_is() {
+    for unreadable in ["soon", "-1", "1.5", "3600 s", "2026-01-02T04:04:05Z", "0"] {
+        assert_eq!(put_off_s(unreadable), 5, "{unreadable}");
+    }
 }
 
 #[test]

@@ -245,6 +245,47 @@ fn a_429_that_names_a_wait_keeps_every_call_quiet_until_then() {
 }
 
 #[test]
+fn the_wait_that_sumsub_asks_for_is_told_to_the_caller_in_whatever_form_it_came() {
+    for wait in [
+        json!(30),
+        json!("Fri, 02 Jan 2026 03:04:35 GMT"),
+        json!("Friday, 02-Jan-26 03:04:35 GMT"),
+        json!("Fri Jan  2 03:04:35 2026"),
+    ] {
+        let world = World::new();
+        let broker = world.rig.broker();
+        let customer = world.rig.customer(&broker, "INDIVIDUAL");
+        world.fault(&json!({"path": "/resources", "status": 429, "retryAfter": wait}));
+
+        let answer = world.rig.start_session(&broker.key, Some(&customer));
+
+        assert_eq!(answer.refusal(), (502, "provider_unavailable"), "{wait}");
+        assert_eq!(answer.header("Retry-After"), Some("30"), "{wait}");
+        assert!(answer.text("/error/message").contains("try again in 30 s"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_wait_of_many_digits_is_bounded_and_an_unreadable_one_is_the_usual() {
+    for (wait, told) in [
+        (json!("9".repeat(60)), "300"),
+        (json!("4294967296"), "300"),
+        (json!("later"), "5"),
+        (json!("-30"), "5"),
+    ] {
+        let world = World::new();
+        let broker = world.rig.broker();
+        let customer = world.rig.customer(&broker, "INDIVIDUAL");
+        world.fault(&json!({"path": "/resources", "status": 429, "retryAfter": wait,
+            "count": 3}));
+
+        let answer = world.rig.start_session(&broker.key, Some(&customer));
+
+        assert_eq!(answer.header("Retry-After"), Some(told), "{wait}");
+    }
+}
+
+#[test]
 fn a_retry_after_beyond_all_reason_is_bounded() {
     let world = World::new();
     let broker = world.rig.broker();

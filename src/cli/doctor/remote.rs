@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Finding;
 use crate::cli::wiring::{client, real_clock};
 use crate::config::{Config, Provider};
+use crate::domain::http_date::http_date;
 use crate::domain::timestamp::Timestamp;
 use crate::sumsub::SumsubError;
 use crate::sumsub::signature::{DigestAlgorithm, webhook_digest};
@@ -38,7 +39,8 @@ fn agent(proxy: Option<ureq::Proxy>) -> ureq::Agent {
 }
 
 fn clock(agent: &ureq::Agent, provider: &Provider) -> Finding {
-    let Some(theirs) = date_of(agent, &provider.url) else {
+    let now = real_clock()();
+    let Some(theirs) = date_of(agent, &provider.url, now) else {
         return Finding::error(
             "sumsub",
             format!("{} does not answer{}", provider.url, through(provider)),
@@ -75,10 +77,10 @@ fn proxy_of_curl(provider: &Provider) -> String {
 }
 
 /// Unsigned, so that it tells also when the signature is refused for the clock.
-fn date_of(agent: &ureq::Agent, url: &str) -> Option<Timestamp> {
+fn date_of(agent: &ureq::Agent, url: &str, now: Timestamp) -> Option<Timestamp> {
     let answer = agent.get(format!("{url}/resources/status/api")).call().ok()?;
     let text = answer.headers().get("Date")?.to_str().ok()?.to_owned();
-    Timestamp::parse_http_date(&text)
+    http_date(&text, now)
 }
 
 fn account(config: &Config, provider: &Provider) -> Vec<Finding> {
