@@ -347,18 +347,25 @@ CREATE TABLE webhook_endpoint (
   disabled           INTEGER NOT NULL CHECK (disabled IN (0, 1)),
   secret_salt        BLOB    NOT NULL CHECK (length(secret_salt) = 16),
   secret_check       BLOB    NOT NULL CHECK (length(secret_check) = 8), -- of a hash: is the key the same?
-  previous_salt      BLOB    CHECK (length(previous_salt) = 16),  -- before the last rotation
-  previous_until_ms  INTEGER,                 -- until then messages bear its signature as well
   failing_since_ms   INTEGER,                 -- NULL: the last attempt did not fail
   took_ms            INTEGER NOT NULL DEFAULT 0,  -- how long the last attempt took; -1: none has ended yet
   created_at_ms      INTEGER NOT NULL,
   updated_at_ms      INTEGER NOT NULL,
-  deleted_at_ms      INTEGER,
-  CHECK ((previous_salt IS NULL) = (previous_until_ms IS NULL))
+  deleted_at_ms      INTEGER
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX webhook_endpoint_by_organization
   ON webhook_endpoint (organization_id, created_at_ms, endpoint_id) WHERE deleted_at_ms IS NULL;
+
+-- The salts of an endpoint's secrets before the one in force, in the order of the rotations: each signs
+-- for as long as its owner was promised, whatever is rotated meanwhile. Rows go when their time is over.
+CREATE TABLE former_endpoint_secret (
+  endpoint_id  TEXT    NOT NULL REFERENCES webhook_endpoint (endpoint_id),
+  salt         BLOB    NOT NULL CHECK (length(salt) = 16),
+  until_ms     INTEGER NOT NULL               -- until then messages bear its signature as well
+) STRICT;
+
+CREATE INDEX former_endpoint_secret_by_endpoint ON former_endpoint_secret (endpoint_id);
 
 -- RECORD. An event for our callers, byte for byte as it is sent. Exactly one for every change of a
 -- status that readers see and for every authorization_event, written in the commit of the change,

@@ -3,16 +3,15 @@
 //! Read by name and not by derive, because the derived errors quote values, and a share token stands
 //! in one of the bodies.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error::ApiError;
 use crate::http::Request;
+use crate::usecase::metadata::{Members, shown_name};
 
-/// The fields of a body that have not been taken yet.
-pub(super) struct Fields(Vec<(String, Value)>);
+/// The fields of a body that have not been taken yet, as they were written.
+pub(super) struct Fields(Vec<(String, Box<RawValue>)>);
 
 impl Fields {
     /// Reads a body that must be there.
@@ -20,38 +19,51 @@ impl Fields {
         let is_json = request.header("content-type").is_some_and(|it| {
             it.split(';').next().unwrap_or(it).trim().eq_ignore_ascii_case("application/json")
         });
-        if request.body.is_empty() {
+        if request.body.trim_ascii().is_empty() {
             return Err(ApiError::invalid("the body must be a JSON object, and is empty"));
         }
         if !is_json {
             return Err(ApiError::UnsupportedMediaType);
         }
-        let object: Object = serde_json::from_slice(&request.body).map_err(|error| {
-            if error.is_data() && error.to_string().starts_with(DOUBLED) {
-                return ApiError::invalid("a field of the body is given twice");
-            }
+        let object: Members = serde_json::from_slice(&request.body).map_err(|error| {
             ApiError::invalid(format!(
                 "the body must be one JSON object; it does not read as one at line {}, column {}",
                 error.line(),
                 error.column()
             ))
         })?;
+        // Two readers would take different ones.
+        if let Some(name) = object.doubled() {
+            let name = shown_name(name);
+            return Err(ApiError::invalid(format!("the field `{name}` is given twice")));
+        }
         Ok(Self(object.0))
     }
 
     /// Reads a body that may be left out: then it is an empty object.
     pub(super) fn read_optional(request: &Request) -> Result<Self, ApiError> {
-        if request.body.is_empty() { Ok(Self(Vec::new())) } else { Self::read(request) }
+        if is_left_out(&request.body) { Ok(Self(Vec::new())) } else { Self::read(request) }
     }
 
     /// Reads the body of a route that takes none: nothing, or an empty object.
     pub(super) fn none(request: &Request) -> Result<(), ApiError> {
-        if request.body.is_empty() { Ok(()) } else { Self::read(request)?.end() }
+        Self::read_optional(request)?.end()
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
+    /// A value as it was written; may be absent or null.
+    pub(super) fn optional_written(&mut self, name: &str) -> Option<Box<RawValue>> {
         let at = self.0.iter().position(|(it, _)| it == name)?;
-        Some(self.0.swap_remove(at).1)
+        Some(self.0.swap_remove(at).1).filter(|it| it.get() != "null")
+    }
+
+    /// A value, null included.
+    fn take(&mut self, name: &str) -> Result<Option<Value>, ApiError> {
+        let Some(at) = self.0.iter().position(|(it, _)| it == name) else { return Ok(None) };
+        let written = self.0.swap_remove(at).1;
+        // Syntax is right already: a number beyond all bounds, half a character, or too much nesting.
+        serde_json::from_str(written.get())
+            .map(Some)
+            .map_err(|_json| ApiError::invalid(format!("the field `{name}` cannot be read")))
     }
 
     /// A string that must be there.
@@ -63,7 +75,7 @@ impl Fields {
 
     /// A string that may be absent or null.
     pub(super) fn optional_text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
-        match self.take(name) {
+        match self.take(name)? {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(ApiError::invalid(format!("the field `{name}` must be a string"))),
@@ -73,7 +85,7 @@ impl Fields {
     /// A list of strings that may be absent or null.
     pub(super) fn optional_texts(&mut self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
         let wrong = || ApiError::invalid(format!("the field `{name}` must be a list of strings"));
-        match self.take(name) {
+        match self.take(name)? {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Array(items)) => items
                 .into_iter()
@@ -86,7 +98,7 @@ impl Fields {
 
     /// A whole number from 0 on that may be absent or null.
     pub(super) fn optional_count(&mut self, name: &str) -> Result<Option<u32>, ApiError> {
-        match self.take(name) {
+        match self.take(name)? {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
                 value.as_u64().and_then(|it| u32::try_from(it).ok()).map(Some).ok_or_else(|| {
@@ -98,21 +110,9 @@ impl Fields {
         }
     }
 
-    /// An object that may be absent or null.
-    pub(super) fn optional_object(
-        &mut self,
-        name: &str,
-    ) -> Result<Option<serde_json::Map<String, Value>>, ApiError> {
-        match self.take(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Object(object)) => Ok(Some(object)),
-            Some(_) => Err(ApiError::invalid(format!("the field `{name}` must be an object"))),
-        }
-    }
-
     /// A string that may be absent; null is the empty one.
     pub(super) fn nullable_text(&mut self, name: &str) -> Result<Option<String>, ApiError> {
-        match self.take(name) {
+        match self.take(name)? {
             None => Ok(None),
             Some(Value::Null) => Ok(Some(String::new())),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -124,7 +124,7 @@ impl Fields {
 
     /// True or false; may be absent or null.
     pub(super) fn optional_bool(&mut self, name: &str) -> Result<Option<bool>, ApiError> {
-        match self.take(name) {
+        match self.take(name)? {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Bool(it)) => Ok(Some(it)),
             Some(_) => Err(ApiError::invalid(format!("the field `{name}` must be true or false"))),
@@ -136,45 +136,16 @@ impl Fields {
         match self.0.first() {
             None => Ok(()),
             Some((name, _)) => {
-                let name: String = name.chars().filter(|it| !it.is_control()).take(64).collect();
+                let name = shown_name(name);
                 Err(ApiError::invalid(format!("the field `{name}` is not known here")))
             }
         }
     }
 }
 
-/// A JSON object in which no name stands twice: two readers would take different ones.
-struct Object(Vec<(String, Value)>);
-
-const DOUBLED: &str = "doubled field";
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor)
-    }
-}
-
-struct ObjectVisitor;
-
-impl<'de> Visitor<'de> for ObjectVisitor {
-    type Value = Object;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-        let mut fields: Vec<(String, Value)> = Vec::new();
-        while let Some(field) = map.next_entry()? {
-            fields.push(field);
-        }
-        let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-        names.sort_unstable();
-        if names.windows(2).any(|pair| pair.first() == pair.last()) {
-            return Err(A::Error::custom(DOUBLED));
-        }
-        Ok(Object(fields))
-    }
+/// Nothing, white space, or `null`, which generated clients send where a body is optional.
+fn is_left_out(body: &[u8]) -> bool {
+    matches!(body.trim_ascii(), b"" | b"null")
 }
 
 #[cfg(test)]
@@ -209,9 +180,13 @@ mod tests {
 
         let wrong = format!("{:?}", it.text("shareToken").unwrap_err());
         let unknown = format!("{:?}", it.end().unwrap_err());
+        let twice = fields(r#"{"b":1,"shareToken":"SECRET","shareToken":"SECRET"}"#);
+        let twice = format!("{:?}", twice.err().unwrap());
 
         assert!(wrong.contains("`shareToken` must be a string"), "{wrong}");
         assert!(unknown.contains("`extra` is not known"), "{unknown}");
+        assert!(twice.contains("`shareToken` is given twice"), "{twice}");
+        assert!(!twice.contains("SECRET"));
         assert!(!wrong.contains("SECRET") && !unknown.contains("SECRET"));
     }
 }

@@ -272,6 +272,16 @@ fn of_failure(failure: &Failure) -> (u16, &'static str, String) {
             "webhook_endpoint_limit",
             "Your organization has as many webhook endpoints as it may. Delete one first.",
         ),
+        Failure::WebhookSecretLimit { until } => {
+            return (
+                409,
+                "webhook_secret_limit",
+                format!(
+                    "As many former secrets of this endpoint still sign as may. Nothing was changed; \
+                     rotate again after {until}, when the oldest of them ends."
+                ),
+            );
+        }
         Failure::WebhookSecretUnavailable => (
             409,
             "webhook_secret_unavailable",

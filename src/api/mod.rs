@@ -62,6 +62,9 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const WEBHOOK_BYTES_MAX: usize = 1024 * 1024;
 const WEBHOOK_PATH: &str = "/webhooks/sumsub";
 
+/// `Cache-Control` of what is everybody's: a cache may keep it, and asks whether it is still the same.
+const REVALIDATED: &str = "no-cache";
+
 /// The text format that Prometheus reads.
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

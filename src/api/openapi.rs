@@ -26,7 +26,11 @@ static ETAG: LazyLock<String> = LazyLock::new(|| {
 pub(super) fn show(call: &Call<'_>) -> Response {
     let answer = Response {
         status: 200,
-        headers: vec![("Content-Type", "application/json".to_owned()), ("ETag", ETAG.clone())],
+        headers: vec![
+            ("Content-Type", "application/json".to_owned()),
+            ("Cache-Control", super::REVALIDATED.to_owned()),
+            ("ETag", ETAG.clone()),
+        ],
         body: OPENAPI.as_bytes().to_vec(),
     };
     let known = call.request.header("if-none-match").is_some_and(|it| is_known(&answer, it));

@@ -11,9 +11,8 @@ use crate::domain::fold::{Standing, Verification};
 use crate::domain::organization::{Name, Organization, OrganizationId, OrganizationType};
 use crate::http::Response;
 use crate::usecase::Failure;
-use crate::usecase::create_organization::{
-    NewOrganization, checked_metadata, create_organization_and,
-};
+use crate::usecase::create_organization::{NewOrganization, create_organization_and};
+use crate::usecase::metadata::checked_metadata;
 
 pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let creator = call.key_owner()?;
@@ -21,13 +20,13 @@ pub(super) fn create(call: &Call<'_>) -> Result<Response, ApiError> {
     let mut fields = Fields::read(call.request)?;
     let name = fields.text("name")?;
     let kind = fields.text("type")?;
-    let metadata = fields.optional_object("metadata")?.unwrap_or_default();
+    let metadata = fields.optional_written("metadata");
     fields.end()?;
     let name = Name::parse(&name)
         .map_err(|objection| ApiError::invalid(format!("the field `name` {objection}")))?;
     let kind = OrganizationType::parse(&kind)
         .ok_or_else(|| ApiError::invalid("the field `type` must be BUSINESS or INDIVIDUAL"))?;
-    let metadata = checked_metadata(metadata)?;
+    let metadata = checked_metadata(metadata.as_deref().map_or("{}", RawValue::get))?;
     let actor = creator.as_str().to_owned();
     let new = NewOrganization { name, kind, metadata, creator: Some(creator) };
     let organization = create_organization_and(

@@ -92,7 +92,7 @@ pub(super) fn is_known(answer: &Response, known: &str) -> bool {
 
 pub(super) fn not_modified(mut answer: Response) -> Response {
     answer.status = 304;
-    answer.headers.retain(|(name, _)| *name == "ETag");
+    answer.headers.retain(|(name, _)| matches!(*name, "ETag" | "Cache-Control"));
     answer.body = Vec::new();
     answer
 }

@@ -158,6 +158,9 @@ impl From<Failure> for CliError {
             Failure::WebhookSecretUnavailable => {
                 (Exit::Refused, "put the webhook key's file back, or rotate the secret")
             }
+            Failure::WebhookSecretLimit { .. } => {
+                (Exit::Refused, "nothing was changed; rotate again after that")
+            }
             Failure::WebhookEndpointLimit => {
                 (Exit::Refused, "`countersign webhook delete` makes room")
             }

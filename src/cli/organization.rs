@@ -1,7 +1,8 @@
 //! `countersign org`: organizations.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::exit::{CliError, Exit};
 use super::output::{Answer, Format, List, fields};
@@ -13,7 +14,8 @@ use crate::domain::text::Objection;
 use crate::store::{Opening, Reader};
 use crate::usecase::Failure;
 use crate::usecase::authorizations::{Page, page};
-use crate::usecase::create_organization::{NewOrganization, checked_metadata, create_organization};
+use crate::usecase::create_organization::{NewOrganization, create_organization};
+use crate::usecase::metadata::{Members, checked_metadata};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -191,25 +193,41 @@ fn standing(
     Ok(move |now| verification.at(now))
 }
 
-fn of(organization: &Organization, standing: Standing) -> Value {
-    json!({
-        "object": "organization",
-        "organizationId": organization.id.as_str(),
-        "name": organization.name.as_str(),
-        "type": organization.kind.as_str(),
-        "verificationStatus": standing.status.as_str(),
-        "createdByOrganizationId": organization.created_by.as_ref().map(OrganizationId::as_str),
-        "metadata": serde_json::from_str::<Value>(&organization.metadata).unwrap_or_default(),
-        "createdAt": organization.created_at.to_string(),
-        "updatedAt": organization.created_at.max(standing.updated_at).to_string(),
-    })
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrganizationBody<'a> {
+    object: &'static str,
+    organization_id: &'a str,
+    name: &'a str,
+    r#type: &'static str,
+    verification_status: &'static str,
+    created_by_organization_id: Option<&'a str>,
+    /// As it was written: a number that is read as one may be rounded.
+    metadata: Option<&'a RawValue>,
+    created_at: String,
+    updated_at: String,
+}
+
+fn of(organization: &Organization, standing: Standing) -> OrganizationBody<'_> {
+    OrganizationBody {
+        object: "organization",
+        organization_id: organization.id.as_str(),
+        name: organization.name.as_str(),
+        r#type: organization.kind.as_str(),
+        verification_status: standing.status.as_str(),
+        created_by_organization_id: organization.created_by.as_ref().map(OrganizationId::as_str),
+        metadata: serde_json::from_str(&organization.metadata).ok(),
+        created_at: organization.created_at.to_string(),
+        updated_at: organization.created_at.max(standing.updated_at).to_string(),
+    }
 }
 
 fn metadata_of(text: &str) -> Result<String, CliError> {
-    let object = serde_json::from_str(text).map_err(|error| {
+    // In the words of a command line, which has flags and no fields.
+    serde_json::from_str::<Members>(text).map_err(|error| {
         CliError::new(Exit::Usage, format!("--metadata must be a JSON object ({error})"))
     })?;
-    Ok(checked_metadata(object)?)
+    Ok(checked_metadata(text)?)
 }
 
 fn bad_name(objection: Objection) -> CliError {

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use serde::Serialize;
 use serde_json::Value;
 
 use super::exit::{CliError, Exit};
@@ -48,8 +49,10 @@ impl Answer {
     }
 
     /// JSON for programs.
-    pub(super) fn json(value: &Value) -> Self {
-        Self::text(format!("{}\n", shown_json(&format!("{value:#}"))))
+    pub(super) fn json(value: &impl Serialize) -> Self {
+        // Cannot fail: names are texts.
+        let text = serde_json::to_string_pretty(value).unwrap_or_default();
+        Self::text(format!("{}\n", shown_json(&text)))
     }
 
     /// The same with a story.
@@ -63,12 +66,14 @@ impl Answer {
     }
 
     /// A list: a table, or nothing and `when_empty` told; for programs the contract's list object.
-    pub(super) fn list(format: Format, list: &List<'_>, when_empty: &str) -> Self {
+    pub(super) fn list<T: Serialize>(format: Format, list: &List<'_, T>, when_empty: &str) -> Self {
         match format {
-            Format::Json => Self::json(&serde_json::json!({
-                "object": "list", "data": list.json, "hasMore": list.next.is_some(),
-                "nextCursor": list.next,
-            })),
+            Format::Json => Self::json(&ListBody {
+                object: "list",
+                data: &list.json,
+                has_more: list.next.is_some(),
+                next_cursor: list.next.as_deref(),
+            }),
             Format::Table if list.rows.is_empty() => Self::default().telling(when_empty),
             Format::Table => {
                 let answer = Self::text(table(list.head, &list.rows));
@@ -83,11 +88,21 @@ impl Answer {
     }
 }
 
+/// The contract's list object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListBody<'a, T> {
+    object: &'static str,
+    data: &'a [T],
+    has_more: bool,
+    next_cursor: Option<&'a str>,
+}
+
 /// A list in both shapes.
-pub(super) struct List<'a> {
+pub(super) struct List<'a, T = Value> {
     pub(super) head: &'a [&'a str],
     pub(super) rows: Vec<Vec<String>>,
-    pub(super) json: Vec<Value>,
+    pub(super) json: Vec<T>,
     /// The cursor behind which there are older ones, if there are any.
     pub(super) next: Option<String>,
 }

@@ -101,7 +101,7 @@ Example:
         /// The endpoint's id
         endpoint: String,
     },
-    /// Give an endpoint a new secret; the former counts for 24 hours more
+    /// Rotate an endpoint's secret; every former one signs until its own 24 hours are over
     #[command(after_help = "\
 Example:
   countersign webhook rotate ep_... && countersign webhook secret ep_...")]

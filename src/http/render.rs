@@ -26,6 +26,11 @@ const OWN_HEADERS: [&str; 8] = [
     "upgrade",
 ];
 
+/// What every answer says unless it says otherwise. Most hold a key, a token or personal data, and a
+/// refusal may quote one, so no cache keeps a copy; and nobody guesses at a type.
+const DEFAULTS: [(&str, &str); 2] =
+    [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")];
+
 /// How one response leaves its connection.
 #[derive(Clone, Copy)]
 pub(super) struct Manner {
@@ -61,6 +66,11 @@ pub(super) fn render(out: &mut Vec<u8>, response: &Response, manner: Manner, dat
     out.extend_from_slice(b"\r\n");
     for (name, value) in &response.headers {
         if !OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            push_header(out, name, value);
+        }
+    }
+    for (name, value) in DEFAULTS {
+        if !response.headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)) {
             push_header(out, name, value);
         }
     }
@@ -129,6 +139,7 @@ fn imf_fixdate(second: i64) -> String {
 mod tests {
     use super::*;
 
+    const DEFAULT_LINES: &str = "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
     const KEPT: Manner =
         Manner { version: Version::Http11, connection: Connection::Kept, content: Content::Sent };
 
@@ -148,9 +159,21 @@ mod tests {
 
         assert_eq!(
             text(&response(200, headers), KEPT),
-            "HTTP/1.1 200 OK\r\nDate: today\r\nContent-Type: text/plain\r\n\
-             Content-Length: 3\r\n\r\nabc"
+            format!(
+                "HTTP/1.1 200 OK\r\nDate: today\r\nContent-Type: text/plain\r\n{DEFAULT_LINES}\
+                 Content-Length: 3\r\n\r\nabc"
+            )
         );
+    }
+
+    #[test]
+    fn an_answer_that_may_be_cached_says_so_itself() {
+        let headers = vec![("cache-control", "no-cache".to_owned())];
+
+        let sent = text(&response(200, headers), KEPT);
+
+        assert!(sent.contains("\r\ncache-control: no-cache\r\n"), "{sent}");
+        assert!(!sent.contains("no-store") && sent.contains("nosniff"), "{sent}");
     }
 
     #[test]
@@ -172,7 +195,9 @@ mod tests {
 
         assert_eq!(
             text(&response(200, headers), KEPT),
-            "HTTP/1.1 200 OK\r\nDate: today\r\nContent-Length: 3\r\n\r\nabc"
+            format!(
+                "HTTP/1.1 200 OK\r\nDate: today\r\n{DEFAULT_LINES}Content-Length: 3\r\n\r\nabc"
+            )
         );
     }
 
@@ -181,7 +206,7 @@ mod tests {
         for (status, line) in [(204, "204 No Content"), (304, "304 Not Modified")] {
             assert_eq!(
                 text(&response(status, vec![]), KEPT),
-                format!("HTTP/1.1 {line}\r\nDate: today\r\n\r\n")
+                format!("HTTP/1.1 {line}\r\nDate: today\r\n{DEFAULT_LINES}\r\n")
             );
         }
     }

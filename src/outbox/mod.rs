@@ -18,6 +18,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ureq::http::HeaderValue;
 use ureq::unversioned::transport::DefaultConnector;
 
 pub use address::is_public;
@@ -153,7 +154,7 @@ impl Outbox {
             sent = send(&self.listed, parcel, varying);
         }
         let mut response = sent.map_err(|error| reason(&error))?;
-        let asked = response.headers().get_all("Retry-After").iter().map(|it| it.as_bytes());
+        let asked = response.headers().get_all("Retry-After").iter().map(HeaderValue::as_bytes);
         let retry_after_ms = retry_after_ms(asked, now);
         let status = response.status().as_u16();
         let mut first_bytes = Vec::new();

@@ -125,7 +125,7 @@ fn summary(connection: &Connection) -> Result<Proof, StoreError> {
             let salts = Salts {
                 current: row.get("secret_salt")?,
                 check: row.get("secret_check")?,
-                previous: None,
+                former: Vec::new(),
             };
             Ok((row.get("endpoint_id")?, salts))
         })?

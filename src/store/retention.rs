@@ -104,6 +104,14 @@ impl Tx<'_> {
             .execute(named_params! {":now": now.as_ms(), ":most": most})?)
     }
 
+    /// Prunes the salts of former endpoint secrets that no longer sign.
+    pub fn prune_former_secrets(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached("DELETE FROM former_endpoint_secret WHERE until_ms <= :now")?
+            .execute(named_params! {":now": now.as_ms()})?;
+        Ok(())
+    }
+
     /// The last of the next rows that are old enough, and whether the page was full.
     fn page(
         &self,

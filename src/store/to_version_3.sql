@@ -1,5 +1,6 @@
--- From version 2 to 3: who made a key, until when a link signs, marks of answers that held a secret, and
--- ids that tell no volume. Ids that callers have been told stay as they are.
+-- From version 2 to 3: who made a key, until when a link signs, marks of answers that held a secret, ids
+-- that tell no volume, and former secrets that sign for as long as was promised. Ids that callers have
+-- been told stay as they are.
 CREATE TABLE new_api_key (
   key_sha256       BLOB    PRIMARY KEY CHECK (length(key_sha256) = 32),
   key_id           TEXT    NOT NULL UNIQUE,   -- 'key_' + 32 hex, for people and logs
@@ -103,6 +104,41 @@ INSERT INTO new_signature_evidence
   FROM signature_evidence;
 DROP TABLE signature_evidence;
 ALTER TABLE new_signature_evidence RENAME TO signature_evidence;
+
+CREATE TABLE former_endpoint_secret (
+  endpoint_id  TEXT    NOT NULL REFERENCES webhook_endpoint (endpoint_id),
+  salt         BLOB    NOT NULL CHECK (length(salt) = 16),
+  until_ms     INTEGER NOT NULL               -- until then messages bear its signature as well
+) STRICT;
+INSERT INTO former_endpoint_secret (endpoint_id, salt, until_ms)
+  SELECT endpoint_id, previous_salt, previous_until_ms
+  FROM webhook_endpoint
+  WHERE previous_salt IS NOT NULL;
+CREATE INDEX former_endpoint_secret_by_endpoint ON former_endpoint_secret (endpoint_id);
+
+CREATE TABLE new_webhook_endpoint (
+  endpoint_id        TEXT    PRIMARY KEY,     -- 'ep_' + 24 hex
+  organization_id    TEXT    NOT NULL REFERENCES organization (organization_id),
+  url                TEXT    NOT NULL,
+  description        TEXT,                    -- the owner's own words
+  event_types        TEXT    NOT NULL CHECK (json_valid(event_types)),  -- JSON array; empty: all
+  disabled           INTEGER NOT NULL CHECK (disabled IN (0, 1)),
+  secret_salt        BLOB    NOT NULL CHECK (length(secret_salt) = 16),
+  secret_check       BLOB    NOT NULL CHECK (length(secret_check) = 8), -- of a hash: is the key the same?
+  failing_since_ms   INTEGER,                 -- NULL: the last attempt did not fail
+  took_ms            INTEGER NOT NULL DEFAULT 0,  -- how long the last attempt took
+  created_at_ms      INTEGER NOT NULL,
+  updated_at_ms      INTEGER NOT NULL,
+  deleted_at_ms      INTEGER
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_webhook_endpoint
+    (endpoint_id, organization_id, url, description, event_types, disabled, secret_salt, secret_check, failing_since_ms, took_ms, created_at_ms, updated_at_ms, deleted_at_ms)
+  SELECT endpoint_id, organization_id, url, description, event_types, disabled, secret_salt, secret_check, failing_since_ms, took_ms, created_at_ms, updated_at_ms, deleted_at_ms
+  FROM webhook_endpoint;
+DROP TABLE webhook_endpoint;
+ALTER TABLE new_webhook_endpoint RENAME TO webhook_endpoint;
+CREATE INDEX webhook_endpoint_by_organization
+  ON webhook_endpoint (organization_id, created_at_ms, endpoint_id) WHERE deleted_at_ms IS NULL;
 
 CREATE TABLE new_outgoing_delivery (
   delivery_no    INTEGER PRIMARY KEY AUTOINCREMENT,  -- never shown to callers

@@ -32,23 +32,23 @@ pub struct WebhookEndpoint {
     pub updated_at: Timestamp,
 }
 
-/// The salt of an endpoint's secret, and during a rotation of the one before it.
+/// The salt of an endpoint's secret, and of those before it that still sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salts {
     /// Of the secret in force.
     pub current: [u8; 16],
     /// Tells whether the secret derived from it is still the one that was handed out.
     pub check: [u8; 8],
-    /// Of the secret before, and until when it counts as well.
-    pub previous: Option<([u8; 16], Timestamp)>,
+    /// Of the secrets before, the newest first, and until when each signs as well. One whose time is
+    /// over may still be among them.
+    pub former: Vec<([u8; 16], Timestamp)>,
 }
 
 /// What `took_ms` is until an attempt has ended.
 pub(super) const NEVER_TOOK_MS: i64 = -1;
 
 pub(super) const COLUMNS: &str = "endpoint_id, organization_id, url, description, event_types,
-    disabled, secret_salt, secret_check, previous_salt, previous_until_ms, failing_since_ms,
-    created_at_ms, updated_at_ms";
+    disabled, secret_salt, secret_check, failing_since_ms, created_at_ms, updated_at_ms";
 
 impl Reader<'_> {
     /// An endpoint of an organization; that of another one is not found.
@@ -64,6 +64,7 @@ impl Reader<'_> {
             ))?
             .query_row(named_params! {":id": id, ":of": of.as_str()}, |row| Ok(from_row(row)))
             .optional()?
+            .map(|found| self.with_former_secrets(found?))
             .transpose()
     }
 
@@ -76,6 +77,7 @@ impl Reader<'_> {
             ))?
             .query_row(named_params! {":id": id}, |row| Ok(from_row(row)))
             .optional()?
+            .map(|found| self.with_former_secrets(found?))
             .transpose()
     }
 
@@ -114,8 +116,26 @@ impl Reader<'_> {
                 },
                 |row| Ok(from_row(row)),
             )?
-            .map(|row| row?)
+            .map(|row| self.with_former_secrets(row??))
             .collect()
+    }
+
+    fn with_former_secrets(
+        self,
+        mut endpoint: WebhookEndpoint,
+    ) -> Result<WebhookEndpoint, StoreError> {
+        endpoint.salts.former = self
+            .connection
+            .prepare_cached(
+                "SELECT salt, until_ms FROM former_endpoint_secret
+                 WHERE endpoint_id = :id
+                 ORDER BY rowid DESC",
+            )?
+            .query_map(named_params! {":id": endpoint.id}, |row| {
+                Ok((row.get("salt")?, Timestamp::from_ms(row.get("until_ms")?)))
+            })?
+            .collect::<Result<_, _>>()?;
+        Ok(endpoint)
     }
 }
 
@@ -145,18 +165,16 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Writes what an owner may change, the secret's salts and the streak of failures. What was
-    /// waiting for an endpoint that is disabled now is skipped. How long attempts took at another URL
-    /// says nothing of this one.
+    /// Writes what an owner may change, and the streak of failures. What was waiting for an endpoint
+    /// that is disabled now is skipped. How long attempts took at another URL says nothing of this one.
     pub fn update_webhook_endpoint(&self, endpoint: &WebhookEndpoint) -> Result<(), StoreError> {
         self.connection
             .prepare_cached(
                 "UPDATE webhook_endpoint
                  SET took_ms = iif(url = :url, took_ms, :never_took), url = :url,
                      description = :description, event_types = :event_types,
-                     disabled = :disabled, secret_salt = :salt, secret_check = :check,
-                     previous_salt = :previous, previous_until_ms = :previous_until,
-                     failing_since_ms = :failing_since, updated_at_ms = :updated_at
+                     disabled = :disabled, failing_since_ms = :failing_since,
+                     updated_at_ms = :updated_at
                  WHERE endpoint_id = :id",
             )?
             .execute(named_params! {
@@ -166,15 +184,42 @@ impl Tx<'_> {
                 ":description": endpoint.description,
                 ":event_types": event_types_text(&endpoint.event_types),
                 ":disabled": endpoint.disabled,
-                ":salt": endpoint.salts.current,
-                ":check": endpoint.salts.check,
-                ":previous": endpoint.salts.previous.map(|(salt, _)| salt),
-                ":previous_until": endpoint.salts.previous.map(|(_, until)| until.as_ms()),
                 ":failing_since": endpoint.failing_since.map(Timestamp::as_ms),
                 ":updated_at": endpoint.updated_at.as_ms(),
             })?;
         if endpoint.disabled {
             self.skip_waiting_deliveries(&endpoint.id)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an endpoint's salts, all of them.
+    pub fn update_endpoint_secrets(&self, endpoint: &WebhookEndpoint) -> Result<(), StoreError> {
+        let salts = &endpoint.salts;
+        self.connection
+            .prepare_cached(
+                "UPDATE webhook_endpoint
+                 SET secret_salt = :salt, secret_check = :check, updated_at_ms = :updated_at
+                 WHERE endpoint_id = :id",
+            )?
+            .execute(named_params! {
+                ":id": endpoint.id,
+                ":salt": salts.current,
+                ":check": salts.check,
+                ":updated_at": endpoint.updated_at.as_ms(),
+            })?;
+        self.connection
+            .prepare_cached("DELETE FROM former_endpoint_secret WHERE endpoint_id = :id")?
+            .execute(named_params! {":id": endpoint.id})?;
+        for (salt, until) in salts.former.iter().rev() {
+            self.connection
+                .prepare_cached(
+                    "INSERT INTO former_endpoint_secret (endpoint_id, salt, until_ms)
+                     VALUES (:id, :salt, :until)",
+                )?
+                .execute(named_params! {
+                    ":id": endpoint.id, ":salt": salt, ":until": until.as_ms(),
+                })?;
         }
         Ok(())
     }
@@ -211,7 +256,6 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<WebhookEndpoint, StoreError> {
         .map_err(|_json| StoreError::Corrupt("webhook endpoint's event types"))?;
     let instant =
         |column| Ok::<_, StoreError>(row.get::<_, Option<i64>>(column)?.map(Timestamp::from_ms));
-    let previous = row.get::<_, Option<[u8; 16]>>("previous_salt")?;
     Ok(WebhookEndpoint {
         id: row.get("endpoint_id")?,
         organization: OrganizationId::new(row.get::<_, String>("organization_id")?),
@@ -225,7 +269,7 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<WebhookEndpoint, StoreError> {
         salts: Salts {
             current: row.get("secret_salt")?,
             check: row.get("secret_check")?,
-            previous: previous.zip(instant("previous_until_ms")?),
+            former: Vec::new(),
         },
         failing_since: instant("failing_since_ms")?,
         created_at: Timestamp::from_ms(row.get("created_at_ms")?),

@@ -632,13 +632,14 @@ impl Client {
             .map_err(|_head| AttemptError::NeverSent("the app token is not a header".to_owned()))?;
         let mut response = self.agent.run(request).map_err(|it| AttemptError::of(&it))?;
         let at = (self.clock)();
-        let dates = response.headers().get_all("Date").iter();
-        if let Some(date) = dates.filter_map(|it| http_date(it.to_str().ok()?, at)).next() {
+        let mut dates = response.headers().get_all("Date").iter();
+        if let Some(date) = dates.find_map(|it| http_date(it.to_str().ok()?, at)) {
             self.compare_clocks(date, begun, at);
         }
         // An instant in it is Sumsub's.
         let sumsubs_now = at.plus_ms(self.correction_ms());
-        let asked = response.headers().get_all("Retry-After").iter().map(|it| it.as_bytes());
+        let asked =
+            response.headers().get_all("Retry-After").iter().map(ureq::http::HeaderValue::as_bytes);
         let retry_after_s = retry_after_ms(asked, sumsubs_now)
             .and_then(|it| u64::try_from(it).ok())
             .map(|it| it.div_ceil(1000).min(RETRY_AFTER_MAX_S));

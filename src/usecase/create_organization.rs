@@ -7,10 +7,6 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::AuthorizationNote;
 use crate::usecase::{Also, Appliance, Failure, nothing_else};
 
-/// Contract §1: at most 50 keys, and 4 KB as compact JSON.
-const METADATA_KEYS_MAX: usize = 50;
-const METADATA_BYTES_MAX: usize = 4096;
-
 /// What a new organization is to be.
 #[derive(Clone, Debug)]
 pub struct NewOrganization {
@@ -67,21 +63,6 @@ pub fn create_organization_and(
         }
         Ok(organization)
     })
-}
-
-/// Metadata within its bounds, as the compact text that the register keeps.
-pub fn checked_metadata(
-    metadata: serde_json::Map<String, serde_json::Value>,
-) -> Result<String, Failure> {
-    let keys = metadata.len();
-    let text = serde_json::Value::Object(metadata).to_string();
-    if keys > METADATA_KEYS_MAX || text.len() > METADATA_BYTES_MAX {
-        return Err(Failure::Invalid(format!(
-            "the field `metadata` must have at most {METADATA_KEYS_MAX} keys and \
-             {METADATA_BYTES_MAX} bytes"
-        )));
-    }
-    Ok(text)
 }
 
 /// A new id: a prefix and a UUID v7 without dashes, so that ids sort by creation.

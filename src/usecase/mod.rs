@@ -15,6 +15,7 @@ pub mod history;
 pub mod import_verification;
 pub mod judge_again;
 pub mod keys;
+pub mod metadata;
 pub mod migrate;
 pub mod observe;
 pub mod open_link;
@@ -44,6 +45,7 @@ use crate::domain::organization::{OrganizationId, OrganizationType};
 use crate::domain::shares::{Holder, Shares};
 use crate::domain::timekeeper::Timekeeper;
 use crate::domain::timestamp::Clock;
+use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::Acceptance;
 use crate::domain::verification::{Event, Status};
 use crate::outbox::Outbox;
@@ -303,6 +305,12 @@ pub enum Failure {
     /// The server's webhook key is not the one that the secret was derived from.
     #[error("the webhook key is not the one that this endpoint's secret was derived from")]
     WebhookSecretUnavailable,
+    /// As many former secrets of the endpoint sign as may.
+    #[error("as many former secrets of this endpoint still sign as may, the oldest until {until}")]
+    WebhookSecretLimit {
+        /// When the next one may be rotated.
+        until: Timestamp,
+    },
     /// The system gave no randomness.
     #[error("the system gave no randomness")]
     NoRandomness,

@@ -66,6 +66,8 @@ pub fn let_go(
             appliance.store.write(move |tx| tx.let_go_of_messages(cursor, before, ROWS_PER_COMMIT))
         })?;
     }
+    // There are few: each endpoint has a handful at most.
+    appliance.store.write(move |tx| tx.prune_former_secrets(now).map_err(Failure::from))?;
     loop {
         let count = appliance
             .store

@@ -16,8 +16,10 @@ use crate::usecase::{Also, Appliance, Failure};
 pub const ENDPOINTS_MAX: u32 = 20;
 /// The most characters of a description.
 pub const DESCRIPTION_CHARACTERS_MAX: usize = 200;
-/// How long after a rotation the secret before it counts as well.
+/// How long after a rotation the secret before it signs as well.
 pub const ROTATION_OVERLAP_MS: i64 = 24 * 3_600_000;
+/// The most former secrets that sign at once: bounds the header of signatures.
+pub const FORMER_SECRETS_MAX: usize = 5;
 
 /// What an endpoint is to be.
 #[derive(Clone, Debug)]
@@ -44,12 +46,13 @@ pub struct WebhookEndpointChange {
     pub disabled: Option<bool>,
 }
 
-/// An endpoint's secret, and until when the one before it counts.
+/// An endpoint's secret, and until when another one signs beside it.
 #[derive(Clone, Debug)]
 pub struct SecretInForce {
     /// The secret that messages are signed with.
     pub secret: Secret,
-    /// Until then they bear the former one's signature as well.
+    /// Until then they bear the signature of the one before it as well, and those of older ones until
+    /// their own ends, which come earlier.
     pub previous_until: Option<Timestamp>,
 }
 
@@ -170,12 +173,12 @@ pub fn webhook_secret(
     let now = (appliance.clock)();
     let secret =
         secret_in_force(&appliance.outbox, &endpoint).ok_or(Failure::WebhookSecretUnavailable)?;
-    let previous_until = endpoint.salts.previous.map(|(_, until)| until).filter(|it| *it > now);
+    let previous_until = former_in_force(&endpoint, now).map(|(_, until)| until).max();
     Ok(SecretInForce { secret, previous_until })
 }
 
-/// Gives an endpoint a new secret. The one before it counts for [`ROTATION_OVERLAP_MS`] more; one
-/// before that, from now on no longer. `also` belongs into the same commit.
+/// Gives an endpoint a new secret. The one before it signs for [`ROTATION_OVERLAP_MS`] more, and those
+/// before that until the ends that they were promised. `also` belongs into the same commit.
 pub fn rotate_webhook_secret(
     appliance: &Appliance,
     owner: &OrganizationId,
@@ -189,15 +192,36 @@ pub fn rotate_webhook_secret(
     let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
     appliance.commit(also, move |tx| {
         let before = tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
-        let previous = overlaps.then(|| (before.salts.current, now.plus_ms(ROTATION_OVERLAP_MS)));
+        let former = if overlaps { former_with_current(&before, now)? } else { Vec::new() };
         let after = WebhookEndpoint {
-            salts: Salts { previous, ..fresh },
+            salts: Salts { former, ..fresh },
             updated_at: now.max(before.updated_at),
             ..before
         };
-        tx.update_webhook_endpoint(&after)?;
+        tx.update_endpoint_secrets(&after)?;
         Ok(after)
     })
+}
+
+/// The former secrets after a rotation now, the newest first.
+fn former_with_current(
+    endpoint: &WebhookEndpoint,
+    now: Timestamp,
+) -> Result<Vec<(Salt, Timestamp)>, Failure> {
+    let older: Vec<(Salt, Timestamp)> = former_in_force(endpoint, now).collect();
+    if older.len() >= FORMER_SECRETS_MAX {
+        let until = older.iter().map(|(_, until)| *until).min().unwrap_or(now);
+        return Err(Failure::WebhookSecretLimit { until });
+    }
+    let newest = (endpoint.salts.current, now.plus_ms(ROTATION_OVERLAP_MS));
+    Ok(std::iter::once(newest).chain(older).collect())
+}
+
+fn former_in_force(
+    endpoint: &WebhookEndpoint,
+    now: Timestamp,
+) -> impl Iterator<Item = (Salt, Timestamp)> {
+    endpoint.salts.former.iter().copied().filter(move |(_, until)| *until > now)
 }
 
 /// The secrets whose signatures a message bears now, the newest first; `None`: the webhook key is
@@ -208,12 +232,9 @@ pub(super) fn secrets_in_force(
     now: Timestamp,
 ) -> Option<Vec<Secret>> {
     let current = secret_in_force(outbox, endpoint)?;
-    let previous = endpoint
-        .salts
-        .previous
-        .filter(|(_, until)| *until > now)
-        .map(|(salt, _)| outbox.key.secret(&endpoint.id, &salt));
-    Some(std::iter::once(current).chain(previous).collect())
+    let former =
+        former_in_force(endpoint, now).map(|(salt, _)| outbox.key.secret(&endpoint.id, &salt));
+    Some(std::iter::once(current).chain(former).collect())
 }
 
 fn secret_in_force(outbox: &Outbox, endpoint: &WebhookEndpoint) -> Option<Secret> {
@@ -225,7 +246,7 @@ fn fresh_salts(outbox: &Outbox, endpoint_id: &str) -> Result<Salts, Failure> {
     let mut current: Salt = [0; 16];
     getrandom::fill(&mut current).map_err(|_os| Failure::NoRandomness)?;
     let check = outbox.key.secret(endpoint_id, &current).check();
-    Ok(Salts { current, check, previous: None })
+    Ok(Salts { current, check, former: Vec::new() })
 }
 
 fn new_endpoint_id() -> Result<String, Failure> {

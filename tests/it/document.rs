@@ -9,8 +9,18 @@ use serde_json::{Value, json};
 use countersign::api::OPENAPI;
 
 /// Headers of the message, not of the contract. Content-Type is checked by its own rule.
-const OF_THE_MESSAGE: [&str; 5] =
-    ["connection", "content-length", "content-type", "date", "transfer-encoding"];
+const OF_THE_MESSAGE: [&str; 7] = [
+    "cache-control",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "transfer-encoding",
+    "x-content-type-options",
+];
+
+/// What is everybody's, and may be kept by a cache.
+const PUBLIC: [&str; 3] = ["/openapi.json", "/docs", "/docs.css"];
 
 /// What may be answered on any path, documented in words and on no operation: what is no acceptable
 /// HTTP message, and paths that do not exist.
@@ -94,6 +104,7 @@ pub(crate) fn check(seen: &Seen<'_>) {
         "{} {} answered {} {:?}\n{}",
         seen.method, seen.target, seen.status, seen.headers, seen.body
     );
+    is_kept_by_nobody(seen, &told);
     let operations = on_path(seen.target);
     let method = if seen.method == "HEAD" { "GET" } else { seen.method };
     if operations.is_empty() {
@@ -110,6 +121,14 @@ pub(crate) fn check(seen: &Seen<'_>) {
         Some(known) => known.check(seen, &told),
         None => is_error(seen, &ANYWHERE, &told),
     }
+}
+
+/// An answer that can hold a secret or personal data stays in no cache, whatever its status.
+fn is_kept_by_nobody(seen: &Seen<'_>, told: &str) {
+    assert_eq!(header(seen, "X-Content-Type-Options"), Some("nosniff"), "{told}");
+    let is_public = PUBLIC.contains(&seen.target) && matches!(seen.status, 200 | 304);
+    let expected = if is_public { "no-cache" } else { "no-store" };
+    assert_eq!(header(seen, "Cache-Control"), Some(expected), "{told}");
 }
 
 /// The methods of a path as `Allow` tells them.

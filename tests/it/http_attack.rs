@@ -972,7 +972,8 @@ fn a_response_carries_the_date_and_no_name_of_the_server() {
 
     assert_eq!(
         client.reply().head,
-        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 6\r\n\r\n"
+        "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nCache-Control: no-store\r\n\
+         X-Content-Type-Options: nosniff\r\nContent-Length: 6\r\n\r\n"
     );
 }
 

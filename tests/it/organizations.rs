@@ -5,11 +5,73 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::document::operations;
-use crate::rig::{Rig, Setup};
+use crate::rig::{Answer, Rig, Setup};
 use countersign::domain::environment::Environment;
 use countersign::domain::organization::OrganizationId;
 use countersign::usecase::keys::{Reach, revoke_key};
 use countersign::usecase::nothing_else;
+
+/// Creates an organization with this text as its metadata; answers the answers of create and GET.
+fn with_metadata(rig: &Rig, metadata: &str) -> (Answer, Option<Answer>) {
+    let broker = rig.broker();
+    let headers = [
+        ("Authorization".to_owned(), format!("Bearer {}", broker.key)),
+        ("Content-Type".to_owned(), "application/json".to_owned()),
+    ];
+    let body = format!(r#"{{"name":"A","type":"BUSINESS","metadata":{metadata}}}"#);
+    let created = rig.call("POST", "/v1/organizations", &headers, body.as_bytes());
+    let shown = (created.status == 200).then(|| {
+        let key = rig.key_of(created.text("/organizationId"));
+        rig.get("/v1/organizations", &key, None)
+    });
+    (created, shown)
+}
+
+#[test]
+fn metadata_comes_back_digit_for_digit() {
+    let rig = Rig::new();
+    for number in ["12345678901234567890123", "18446744073709551616", "1.10", "1e40", "-0"] {
+        let metadata = format!(r#"{{"n":{number},"a":[{{"n":{number}}}]}}"#);
+
+        let (created, shown) = with_metadata(&rig, &metadata);
+
+        for answer in [created, shown.unwrap()] {
+            assert!(answer.text.contains(&format!(r#""metadata":{metadata}"#)), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn a_name_that_is_given_twice_is_refused_at_any_depth_and_named() {
+    let rig = Rig::new();
+    for (metadata, named) in [
+        (r#"{"a":1,"a":2}"#, "`metadata.a`"),
+        (r#"{"a":{"b":[{"c":1,"c":1}]}}"#, "`metadata.a.b.c`"),
+        (r#"{},"name":"B""#, "`name`"),
+        (r#"{},"metadata":{}"#, "`metadata`"),
+    ] {
+        let (refused, _) = with_metadata(&rig, metadata);
+
+        assert_eq!(refused.refusal(), (400, "validation_error"), "{metadata}");
+        let message = refused.text("/error/message");
+        assert!(message.contains(named) && message.contains("twice"), "{message}");
+    }
+}
+
+#[test]
+fn metadata_is_nested_only_as_deep_as_readers_bear() {
+    let rig = Rig::new();
+    for depth in [32, 200, 10_000] {
+        let metadata = format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+
+        let (refused, _) = with_metadata(&rig, &metadata);
+
+        assert_eq!(refused.refusal(), (400, "validation_error"), "{depth}");
+        assert!(refused.text("/error/message").contains("32"), "{refused:?}");
+    }
+    let metadata = format!(r#"{{"a":{}{}}}"#, "[".repeat(31), "]".repeat(31));
+    assert_eq!(with_metadata(&rig, &metadata).0.status, 200);
+}
 
 #[test]
 fn a_name_that_an_older_rule_took_stays_readable() {

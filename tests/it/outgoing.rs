@@ -8,13 +8,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::{RECEIVERS, Resident, Shell};
-use crate::receiver::{Receiver, Reply};
+use crate::receiver::{Message, Receiver, Reply};
 use crate::rig::{Answer, Broker, DAY_MS, Directory, OPERATOR, Rig, START_MS, Setup};
 use crate::sumsub::real_now_ms;
 use countersign::domain::environment::Environment;
 use countersign::domain::organization::OrganizationId;
 use countersign::domain::timestamp::Timestamp;
-use countersign::outbox::Allowed;
+use countersign::outbox::{Allowed, Secret, sign};
 use countersign::usecase::authorizations::{By, revoke_authorization};
 use countersign::usecase::decide::Decision;
 use countersign::usecase::deliver_events::{Courier, deliver_due};
@@ -535,6 +535,136 @@ fn a_rotated_secret_counts_for_a_day_beside_the_new_one() {
     assert!(during.is_signed_with(&old) && during.is_signed_with(&new));
     assert!(!after.is_signed_with(&old) && after.is_signed_with(&new));
     assert_eq!(post.get("/secret").body["previousSecretExpiresAt"], Value::Null);
+}
+
+#[test]
+fn a_second_rotation_keeps_the_promise_to_the_first_secret() {
+    let post = Post::new();
+    let first = post.secret();
+    post.post("/secret/rotate", &json!({}));
+    let second = post.secret();
+    let promised = post.get("/secret").text("/previousSecretExpiresAt").to_owned();
+    assert_eq!(promised, "2026-01-03T03:04:05.000Z");
+    post.rig.advance(DAY_MS / 2);
+    post.post("/secret/rotate", &json!({}));
+    let third = post.secret();
+    let later = post.get("/secret").text("/previousSecretExpiresAt").to_owned();
+    assert_eq!(later, "2026-01-03T15:04:05.000Z");
+    let sent = |decision| {
+        post.rig.decide(&post.customer, decision).unwrap();
+        post.deliver();
+        post.receiver.take().remove(0)
+    };
+    let signed =
+        |message: &Message| [&third, &second, &first].map(|it| message.is_signed_with(it.as_str()));
+
+    post.rig.advance(DAY_MS / 2 - 1);
+    let last_of_the_first = sent(Decision::Hold);
+    post.rig.advance(1);
+    let last_of_the_second = sent(Decision::Approve);
+    post.rig.advance(DAY_MS / 2);
+    let after = sent(Decision::Hold);
+
+    assert_eq!(signed(&last_of_the_first), [true; 3]);
+    assert_eq!(last_of_the_first.signatures.len(), 3);
+    assert_eq!(signed(&last_of_the_second), [true, true, false]);
+    assert_eq!((signed(&after), after.signatures.len()), ([true, false, false], 1));
+    assert_eq!(post.get("/secret").body["previousSecretExpiresAt"], Value::Null);
+}
+
+#[test]
+fn signatures_come_newest_first() {
+    let post = Post::new();
+    let mut secrets = vec![post.secret()];
+    for _ in 0..3 {
+        post.post("/secret/rotate", &json!({}));
+        secrets.insert(0, post.secret());
+    }
+
+    post.rig.decide(&post.customer, Decision::Hold).unwrap();
+    post.deliver();
+
+    let message = post.receiver.take().remove(0);
+    let expected: Vec<String> = secrets
+        .iter()
+        .map(|it| {
+            let secret = Secret::parse(it).unwrap();
+            sign(&secret, &message.id, message.signed_at_s, &message.bytes)
+        })
+        .collect();
+    assert_eq!(message.signatures, expected);
+}
+
+#[test]
+fn a_rotation_that_would_break_a_promise_is_refused_until_one_has_ended() {
+    let post = Post::new();
+    for _ in 0..5 {
+        assert_eq!(post.post("/secret/rotate", &json!({})).status, 200);
+        post.rig.advance(1000);
+    }
+    let kept = post.secret();
+
+    let refused = post.post("/secret/rotate", &json!({}));
+
+    assert_eq!(refused.refusal(), (409, "webhook_secret_limit"));
+    assert!(refused.text("/error/message").contains("2026-01-03T03:04:05.000Z"), "{refused:?}");
+    assert_eq!(post.secret(), kept, "nothing was changed");
+    post.rig.advance(DAY_MS - 5000);
+    assert_eq!(post.post("/secret/rotate", &json!({})).status, 200);
+    assert_ne!(post.secret(), kept);
+}
+
+#[test]
+fn a_change_of_the_endpoint_ends_no_former_secret() {
+    let post = Post::new();
+    let first = post.secret();
+    post.post("/secret/rotate", &json!({}));
+
+    post.rig.advance(1000);
+    assert_eq!(post.patch(&json!({"description": "ours"})).status, 200);
+    post.patch(&json!({"disabled": true}));
+    post.patch(&json!({"disabled": false}));
+    post.rig.decide(&post.customer, Decision::Hold).unwrap();
+    post.deliver();
+
+    assert!(post.receiver.take().remove(0).is_signed_with(&first));
+}
+
+#[test]
+fn null_or_white_space_is_no_body_where_none_is_needed() {
+    let post = Post::new();
+    post.post("/test", &json!({}));
+    let log = post.get("/deliveries");
+    let delivery = log.text("/data/0/id").to_owned();
+    let key = post.rig.get("/v1/api-keys", &post.broker.key, None).text("/data/0/id").to_owned();
+    let paths = [
+        "/v1/organizations/verification".to_owned(),
+        post.path("/test"),
+        post.path("/secret/rotate"),
+        post.path(&format!("/deliveries/{delivery}/resend")),
+        format!("/v1/api-keys/{key}/rotate"),
+    ];
+    let call = |path: &str, body: &str| {
+        let mut headers = vec![("Authorization".to_owned(), format!("Bearer {}", post.broker.key))];
+        headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+        post.rig.call("POST", path, &headers, body.as_bytes())
+    };
+
+    for path in &paths {
+        // Nobody is at Sumsub's address: the session gets as far as that.
+        let done = if path.ends_with("verification") { 502 } else { 200 };
+        for body in ["null", " ", "\r\n\t ", " null\n", "{}", ""] {
+            if path.ends_with("/secret/rotate") {
+                post.rig.advance(DAY_MS / 4);
+            }
+            assert_eq!(call(path, body).status, done, "{path} {body:?}");
+        }
+        for body in ["nul", "NULL", "null null", "[]", "0", "\"\"", "false"] {
+            assert_eq!(call(path, body).refusal().0, 400, "{path} {body:?}");
+        }
+    }
+    assert_eq!(call("/v1/authorizations", "null").refusal(), (400, "validation_error"));
+    assert_eq!(call("/v1/authorizations", " ").refusal(), (400, "validation_error"));
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn text(kind: &str, body: &str) -> Response {
         headers: vec![
             ("Content-Type", kind.to_owned()),
             ("Content-Security-Policy", POLICY.to_owned()),
-            ("X-Content-Type-Options", "nosniff".to_owned()),
+            ("Cache-Control", super::REVALIDATED.to_owned()),
         ],
         body: body.as_bytes().to_vec(),
     }

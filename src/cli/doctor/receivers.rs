@@ -50,7 +50,7 @@ fn was_refused(register: Reader<'_>, endpoint: &WebhookEndpoint) -> Result<bool,
         return Ok(false);
     }
     let newest = DeliveryFilter { limit: DELIVERIES_MAX, ..DeliveryFilter::default() };
-    let deliveries = register.outgoing_deliveries(&endpoint.id, &newest)?;
+    let deliveries = register.outgoing_deliveries(&endpoint.id, &newest, None)?;
     let last = deliveries.iter().filter_map(|it| it.attempts.last()).max_by_key(|it| it.ended_at);
     Ok(last.is_some_and(|it| {
         it.url == endpoint.url && it.error.as_deref() == Some(ADDRESS_NOT_ALLOWED)

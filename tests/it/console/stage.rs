@@ -100,7 +100,7 @@ fn endpoint(rig: &Rig) {
         description: None,
         disabled: false,
         event_types: Vec::new(),
-        salts: Salts { current: [1; 16], check: [2; 8], previous: None },
+        salts: Salts { current: [1; 16], check: [2; 8], former: vec![] },
         failing_since: None,
         created_at: now,
         updated_at: now,
