@@ -33,7 +33,7 @@ use setting::{
     SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
     VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_ALLOW, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
 };
-use value::{base_url, is_loopback, read_secret, word};
+use value::{base_url, checked_secret, is_loopback, read_secret, word};
 
 /// The largest secret file that is read, in bytes: a larger one is the wrong file.
 pub const SECRET_BYTES_MAX: u64 = 4096;
@@ -294,6 +294,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         why: String,
     },
+    /// A secret's variable cannot be used.
+    #[error("{} cannot be used: {why}", .setting.variable())]
+    SecretVariable {
+        /// The setting.
+        setting: &'static Setting,
+        /// What is wrong with its value.
+        why: &'static str,
+    },
     /// A variable's value is not UTF-8.
     #[error("{variable} is not readable text: set it to UTF-8 text")]
     NotText {
@@ -548,7 +556,13 @@ fn find(
     };
     match (value, file) {
         (Some(_), Some(_)) => Err(ConfigError::GivenTwice(setting)),
-        (Some(value), None) => Ok(in_force(value, Source::Environment)),
+        (Some(value), None) => {
+            if setting.secrecy == Secrecy::Secret {
+                checked_secret(value.as_bytes())
+                    .map_err(|why| ConfigError::SecretVariable { setting, why })?;
+            }
+            Ok(in_force(value, Source::Environment))
+        }
         (None, Some(path)) => from_file(path),
         (None, None) => {
             let value = setting.default.map(|it| Secret(it.to_owned()));

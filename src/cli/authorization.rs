@@ -14,7 +14,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::{AuthorizationFilter, Evidence as Recorded, Opening};
 use crate::usecase::authorizations::{
     By, Signature, list_authorizations, request_authorization, revoke_authorization,
-    sign_authorization,
+    sign_authorization, signed_at,
 };
 use crate::usecase::{Appliance, Failure};
 
@@ -215,7 +215,13 @@ fn ids(parties: &Parties) -> (OrganizationId, OrganizationId) {
 }
 
 fn signature(evidence: Evidence, now: Timestamp) -> Result<Signature, CliError> {
-    let at = evidence.at.map_or(Ok(now), |it| instant_of("--at", &it))?;
+    let at = match &evidence.at {
+        None => now,
+        Some(text) => match signed_at(text, now) {
+            Some(at) => at?,
+            None => instant_of("--at", text)?,
+        },
+    };
     Ok(Signature {
         at,
         signer_name: evidence.signer_name,

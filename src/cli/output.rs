@@ -110,7 +110,7 @@ pub(super) struct List<'a, T = Value> {
 /// Writes an answer. Whoever closes the pipe early has read enough: that is success.
 pub(super) fn write(answer: &Answer) -> ExitCode {
     if let Err(error) = out(&answer.out) {
-        return refuse(&CliError::from(error));
+        return refuse(&unwritten(&error));
     }
     if let Some(story) = &answer.story {
         tell(story);
@@ -128,13 +128,26 @@ pub(super) fn refuse(error: &CliError) -> ExitCode {
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
     let plain = error.render().to_string();
     // An error repeats what was typed. Where that is nothing for a terminal, clap's colours go as well.
-    if shown_lines(&plain) == plain {
-        // Nowhere to say that saying failed.
-        drop(error.print());
+    let printed = if shown_lines(&plain) == plain {
+        error.print().and_then(|()| io::stdout().flush())
     } else {
         tell(plain.trim_end());
+        Ok(())
+    };
+    match printed {
+        // Nowhere to say that saying failed.
+        _ if error.use_stderr() => ExitCode::from(Exit::Usage.code()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => refuse(&unwritten(&error)),
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
-    if error.use_stderr() { ExitCode::from(Exit::Usage.code()) } else { ExitCode::SUCCESS }
+}
+
+/// What a command did stays done; only its answer is missing.
+fn unwritten(error: &io::Error) -> CliError {
+    CliError::new(
+        Exit::Refused,
+        format!("the answer cannot be written to stdout ({error}): what was done stays done"),
+    )
 }
 
 /// Writes to stdout at once.

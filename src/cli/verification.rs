@@ -1,6 +1,8 @@
 //! `countersign verification`: what is known of a customer and why, and what an operator decides.
 
-use std::io::Read as _;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -22,6 +24,10 @@ use crate::usecase::import_verification::{
 };
 use crate::usecase::start_session::start_session;
 use crate::usecase::{Failure, in_words};
+
+/// The token of the command line is spent or not, but it has been seen.
+const TOKEN_AS_ARGUMENT: &str = "a share token is never an argument, where every process can read it: \
+    pass it with --share-token-file FILE, or on stdin; nothing was imported";
 
 /// Why an operator started or imported, when they do not say.
 const REASON_DEFAULT: &str = "at the command line";
@@ -121,13 +127,20 @@ Example:
     /// Import the verification of an INDIVIDUAL from a partner's Sumsub account
     #[command(after_help = "\
 Example:
-  countersign verification import org_... < share-token.txt")]
+  countersign verification import org_... --share-token-file share-token.txt
+  countersign verification import org_... < share-token.txt
+
+Without a file, the token is read from stdin. It is never an argument: every process could read it
+there, and a shell keeps it in its history.")]
     Import {
         /// The customer, `org_…`
         org: String,
-        /// The partner's share token, used once; without it, read from stdin
-        #[arg(long, value_name = "TOKEN")]
-        share_token: Option<String>,
+        /// The file that holds the partner's share token, used once; - or nothing: stdin
+        #[arg(long, value_name = "FILE")]
+        share_token_file: Option<PathBuf>,
+        /// Refused: see --share-token-file
+        #[arg(long, hide = true, num_args = 0..=1)]
+        share_token: Option<Vec<String>>,
         /// Why
         #[arg(long, default_value = REASON_DEFAULT)]
         reason: String,
@@ -156,8 +169,14 @@ pub(super) fn run(
         VerificationCommand::Start { org, reason } => {
             start(operator, format, OrganizationId::new(org), &reason)
         }
-        VerificationCommand::Import { org, share_token, reason } => {
-            let token = share_token.map_or_else(token_from_stdin, Ok)?;
+        VerificationCommand::Import { org, share_token_file, share_token, reason } => {
+            if share_token.is_some() {
+                return Err(CliError::new(Exit::Usage, TOKEN_AS_ARGUMENT));
+            }
+            let token = match share_token_file.filter(|it| it != Path::new("-")) {
+                Some(path) => token_from_file(&path)?,
+                None => token_from(io::stdin().lock())?,
+            };
             import(operator, format, &OrganizationId::new(org), (&token, &reason))
         }
     }
@@ -372,10 +391,17 @@ fn stands(format: Format, id: &OrganizationId, standing: Standing) -> Answer {
     }
 }
 
-/// So that the token stands in no list of processes and no shell's history.
-fn token_from_stdin() -> Result<String, CliError> {
+fn token_from_file(path: &Path) -> Result<String, CliError> {
+    let token = File::open(path).map_err(CliError::from).and_then(token_from);
+    token.map_err(|error| {
+        let sentence = format!("{} cannot be read: {}", path.display(), error.sentence);
+        CliError::new(error.exit, sentence)
+    })
+}
+
+fn token_from(source: impl Read) -> Result<String, CliError> {
     let bound = u64::try_from(SHARE_TOKEN_CHARACTERS_MAX.saturating_mul(4)).unwrap_or(u64::MAX);
     let mut text = String::new();
-    std::io::stdin().lock().take(bound).read_to_string(&mut text)?;
+    source.take(bound).read_to_string(&mut text)?;
     Ok(text.trim().to_owned())
 }

@@ -59,13 +59,13 @@ fn an_empty_variable_counts_as_unset() {
 
 #[test]
 fn a_secret_file_loses_the_newline_at_its_end_and_nothing_else() {
-    let path = secret_file("key", b" s3cret \r\n");
+    let path = secret_file("key", b"s3cret\r\n");
     let pairs = [("COUNTERSIGN_SUMSUB_SECRET_KEY_FILE", path.to_str().unwrap())];
 
     let config = load(&[], &pairs).unwrap();
 
     let it = config.in_force.iter().find(|it| it.setting.name == "sumsub-secret-key").unwrap();
-    assert_eq!(it.value.as_ref().unwrap().expose(), " s3cret ");
+    assert_eq!(it.value.as_ref().unwrap().expose(), "s3cret");
     assert_eq!(it.shown(), "set");
     assert_eq!(it.source, Source::File(path));
 }
@@ -86,11 +86,21 @@ fn a_secret_given_as_value_and_as_file_is_refused() {
 
 #[test]
 fn a_secret_file_that_cannot_be_one_is_refused_with_its_path() {
-    let files: [(&str, &[u8], &str); 4] = [
+    let files: [(&str, &[u8], &str); 14] = [
+        ("nothing", b"", "it is empty"),
         ("empty", b"\n", "it is empty"),
         ("large", &[b'x'; 5000], "larger than 4096 bytes"),
-        ("binary", &[0xff, 0xfe], "it is not text"),
+        ("binary", &[0xff, 0xfe], "not ASCII"),
         ("lines", b"a\nb\n", "more than one line"),
+        ("two-ends", b"SECRET\n\n", "more than one line"),
+        ("cr", b"SECRET\r", "more than one line"),
+        ("trailing", b"SECRET \n", "begins or ends with a blank"),
+        ("leading", b"\tSECRET\n", "begins or ends with a blank"),
+        ("inside", b"SEC RET\n", "holds a blank"),
+        ("mark", b"\xef\xbb\xbfSECRET\n", "byte order mark"),
+        ("nul", b"SECRET\0\n", "control character"),
+        ("beyond", "SECR\u{c9}T".as_bytes(), "not ASCII"),
+        ("no-break", "SECRET\u{a0}".as_bytes(), "not ASCII"),
     ];
     for (name, content, why) in files {
         let path = secret_file(name, content);
@@ -99,7 +109,21 @@ fn a_secret_file_that_cannot_be_one_is_refused_with_its_path() {
             load(&[("sumsub-app-token", path.to_str().unwrap())], &[]).unwrap_err().to_string();
 
         assert!(error.contains(why) && error.contains(name), "{error}");
+        assert!(!error.contains("SEC"), "{error}");
+        let variable = std::str::from_utf8(content).unwrap_or_default();
+        if !variable.trim_end_matches('\n').is_empty() && !variable.ends_with('\n') {
+            let pairs = [("COUNTERSIGN_SUMSUB_APP_TOKEN", variable)];
+            let refused = load(&[], &pairs).map(|_| ()).map_err(|it| it.to_string());
+            assert!(variable.len() > 4096 || refused.is_err(), "{name}");
+        }
     }
+    let pairs = [("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "SECRET ")];
+    let error = load(&[], &pairs).unwrap_err().to_string();
+    assert!(error.contains("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET"), "{error}");
+    assert!(error.contains("ends with a blank") && !error.contains("SECRET "), "{error}");
+    let folder = std::env::temp_dir();
+    let error = load(&[("sumsub-app-token", folder.to_str().unwrap())], &[]).unwrap_err();
+    assert!(error.to_string().contains("irectory"), "{error}");
     let error = load(&[("sumsub-app-token", "/nowhere/at/all")], &[]).unwrap_err().to_string();
     assert!(error.contains("/nowhere/at/all: No such file"), "{error}");
 }

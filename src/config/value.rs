@@ -110,16 +110,34 @@ pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SECRET_BYTES_MAX {
         return Err(format!("it is larger than {SECRET_BYTES_MAX} bytes; is it the right file?"));
     }
-    let text = String::from_utf8(bytes).map_err(|_bytes| "it is not text".to_owned())?;
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.is_empty() {
-        return Err("it is empty".to_owned());
+    let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let is_ended = line.len() < bytes.len();
+    let line = line.strip_suffix(b"\r").filter(|_| is_ended).unwrap_or(line);
+    checked_secret(line).map(ToOwned::to_owned).map_err(ToOwned::to_owned)
+}
+
+/// A secret is visible ASCII. Anything else came along unseen, from an editor or a paste, and would be
+/// part of the secret: every signature would be wrong, and nothing would say why.
+pub(super) fn checked_secret(bytes: &[u8]) -> Result<&str, &'static str> {
+    let is_blank = |it: Option<&u8>| it.is_some_and(|it| matches!(it, b' ' | b'\t'));
+    let has = |wanted: fn(&u8) -> bool| bytes.iter().any(wanted);
+    if bytes.is_empty() {
+        Err("it is empty: put the secret in it")
+    } else if bytes.starts_with(b"\xef\xbb\xbf") {
+        Err("it begins with a byte order mark: save it as plain text without one")
+    } else if has(|it| matches!(it, b'\n' | b'\r')) {
+        Err("it has more than one line: leave the secret's line only")
+    } else if is_blank(bytes.first()) || is_blank(bytes.last()) {
+        Err("it begins or ends with a blank or a tab: remove it")
+    } else if has(u8::is_ascii_control) {
+        Err("it holds a control character, as a tab or NUL: write the secret alone, as plain text")
+    } else if !bytes.is_ascii() {
+        Err("it is not ASCII text: write the secret alone, as plain text")
+    } else if has(|it| *it == b' ') {
+        Err("it holds a blank: write the secret alone")
+    } else {
+        std::str::from_utf8(bytes).map_err(|_ascii| "it is not ASCII text")
     }
-    if line.chars().any(char::is_control) {
-        return Err("it has more than one line, or control characters".to_owned());
-    }
-    Ok(line.to_owned())
 }
 
 /// "this is" or "these are".

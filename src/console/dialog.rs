@@ -17,7 +17,7 @@ use crate::domain::text::{self, Objection};
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Event;
 use crate::store::IgnoredApproval;
-use crate::usecase::authorizations::{EVIDENCE_CHARACTERS_MAX, Signature};
+use crate::usecase::authorizations::{EVIDENCE_CHARACTERS_MAX, Signature, signed_at};
 use crate::usecase::create_organization::NewOrganization;
 use crate::usecase::decide::{Decision, Ground, REASON_CHARACTERS_MAX, Shown};
 use crate::usecase::explain::ignored_in_words;
@@ -481,10 +481,9 @@ impl Dialog {
 
     fn sign(&self, parties: &Parties, now: Timestamp) -> Result<Act, String> {
         let date = self.typed("Signed on").trim();
-        let at = Timestamp::parse(date).ok_or("write the date as 2026-05-14")?;
-        if at > now {
-            return Err("a signature cannot be dated ahead".to_owned());
-        }
+        let at = signed_at(date, now)
+            .ok_or("write the date as 2026-05-14")?
+            .map_err(|_ahead| "a signature cannot be dated ahead".to_owned())?;
         let word =
             |label: &'static str| match text::name(self.typed(label), EVIDENCE_CHARACTERS_MAX) {
                 Ok(text) => Ok(text.to_owned()),

@@ -46,6 +46,11 @@ impl Timestamp {
         (0..=LAST_MS).contains(&ms).then_some(Self(ms))
     }
 
+    /// Reads a plain date, as 2026-05-14: its midnight in UTC, which every face shows as that date.
+    pub fn parse_date(text: &str) -> Option<Self> {
+        if text.contains(['T', 't', ' ']) { None } else { Self::parse(text) }
+    }
+
     /// The instant of a year, month and day, and an hour, minute and second, in UTC; `None`: there is
     /// none, or it is outside the years 1970 to 9999.
     pub fn from_utc(

@@ -13,6 +13,10 @@ use crate::usecase::{Also, Appliance, Failure, nothing_else};
 /// The most characters of each word of a signature's evidence.
 pub const EVIDENCE_CHARACTERS_MAX: usize = 200;
 
+const DAY_MS: i64 = 86_400_000;
+/// The easternmost zone is 14 hours ahead of UTC (Kiribati's Line Islands).
+const FIRST_ZONE_MS: i64 = 14 * 3_600_000;
+
 /// Who asks, and by which request.
 #[derive(Clone, Debug)]
 pub struct By {
@@ -25,7 +29,8 @@ pub struct By {
 /// The evidence of a signature.
 #[derive(Clone, Debug)]
 pub struct Signature {
-    /// When it was signed, by the paper; not after now.
+    /// When it was signed, by the paper: not after now, or the midnight in UTC of a day that has begun
+    /// somewhere.
     pub at: Timestamp,
     /// Who signed.
     pub signer_name: String,
@@ -91,11 +96,8 @@ pub fn sign_authorization(
     by: By,
 ) -> Result<Authorization, Failure> {
     let now = (appliance.clock)();
-    if signature.at > now {
-        return Err(Failure::Invalid(format!(
-            "a signature cannot be dated {}, after now ({now})",
-            signature.at
-        )));
+    if signature.at > now && !is_day_begun(signature.at, now) {
+        return Err(ahead(signature.at, now));
     }
     let event = NewAuthorizationEvent::Signed {
         at: signature.at,
@@ -117,6 +119,26 @@ pub fn sign_authorization(
         }
         Ok(tx.record_authorization(live.id, &event, &note(&by, now))?)
     })
+}
+
+/// The instant of a signature from its text: an RFC 3339 instant that is not ahead, or the date on the
+/// paper, if that day has begun anywhere on Earth. `None`: it is neither.
+pub fn signed_at(text: &str, now: Timestamp) -> Option<Result<Timestamp, Failure>> {
+    let at = Timestamp::parse(text)?;
+    let is_date = Timestamp::parse_date(text).is_some();
+    let may_be = at <= now || (is_date && is_day_begun(at, now));
+    Some(if may_be { Ok(at) } else { Err(ahead(at, now)) })
+}
+
+/// Whether `at` is the midnight that a date is kept as, and that date has begun where days begin first.
+/// Kept as it is, it is shown as the date that was given; the gate asks when a signature became known,
+/// so the LOA counts at once.
+fn is_day_begun(at: Timestamp, now: Timestamp) -> bool {
+    at.as_ms().checked_rem(DAY_MS) == Some(0) && at.plus_ms(-FIRST_ZONE_MS) <= now
+}
+
+fn ahead(at: Timestamp, now: Timestamp) -> Failure {
+    Failure::Invalid(format!("a signature cannot be dated {at}, after now ({now})"))
 }
 
 /// Takes a live LOA back. A second time there is none.

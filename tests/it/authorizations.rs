@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::rig::{Broker, DAY_MS, Rig, Setup, sumsub_instant};
+use crate::rig::{Broker, DAY_MS, OPERATOR, Rig, Setup, sumsub_instant};
+use countersign::domain::organization::OrganizationId;
+use countersign::usecase::authorizations::{By, Signature, sign_authorization, signed_at};
 use countersign::usecase::decide::Decision;
 
 fn verdict(rig: &Rig, customer: &str, answer: &Value) -> Value {
@@ -304,4 +306,55 @@ fn an_effective_loa_lets_the_broker_list_the_customers_own_authorizations() {
     let list = rig.get("/v1/authorizations", &broker.key, Some(&customer));
 
     assert_eq!(list.body["data"].as_array().unwrap().len(), 1);
+}
+
+/// What becomes of a signature that is dated with this text at this instant.
+fn dated(rig: &Rig, text: &str) -> Option<Result<String, String>> {
+    signed_at(text, rig.now())
+        .map(|it| it.map(|at| at.to_string()).map_err(|error| error.to_string()))
+}
+
+#[test]
+fn a_paper_dated_today_where_the_signer_is_counts_at_once_and_shows_that_date() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let customer = rig.customer(&broker, "BUSINESS");
+    // 2026-01-02T10:00:00Z: in Auckland and Kiribati it is the third.
+    rig.advance(7 * 3_600_000);
+    let at = signed_at("2026-01-03", rig.now()).unwrap().unwrap();
+    let signature = Signature {
+        at,
+        signer_name: "Aroha Doe".to_owned(),
+        signer_role: "Director".to_owned(),
+        how: "paper".to_owned(),
+        reference: "folder 7".to_owned(),
+    };
+    let by = By { actor: OPERATOR.to_owned(), request_id: None };
+    let (granting, authorized) = (OrganizationId::new(&customer), OrganizationId::new(&broker.id));
+    sign_authorization(&rig.appliance, &granting, &authorized, &signature, by).unwrap();
+    rig.decide(&customer, Decision::Hold).unwrap();
+    rig.decide(&customer, Decision::Approve).unwrap();
+
+    let gated = rig.get("/v1/organizations", &broker.key, Some(&customer));
+    let list = rig.get("/v1/authorizations", &broker.key, None);
+
+    assert_eq!(gated.status, 200, "{gated:?}");
+    assert_eq!(list.text("/data/0/signedAt"), "2026-01-03T00:00:00.000Z");
+}
+
+#[test]
+fn a_date_that_has_begun_nowhere_and_an_instant_ahead_are_refused() {
+    let rig = Rig::new();
+    // 09:59:59.999 UTC: in Kiribati a millisecond before midnight.
+    rig.advance(7 * 3_600_000 - 245_000 - 1);
+    assert!(dated(&rig, "2026-01-03").unwrap().is_err());
+    rig.advance(1);
+    assert_eq!(dated(&rig, "2026-01-03").unwrap().unwrap(), "2026-01-03T00:00:00.000Z");
+    assert_eq!(dated(&rig, "2026-01-02").unwrap().unwrap(), "2026-01-02T00:00:00.000Z");
+    for ahead in ["2026-01-04", "2026-01-03T00:00:00Z", "2026-01-02T10:00:00.001Z"] {
+        assert!(dated(&rig, ahead).unwrap().is_err(), "{ahead}");
+    }
+    // The same instant as now, as a clock in Auckland shows it.
+    assert!(dated(&rig, "2026-01-02T23:00:00+13:00").unwrap().is_ok());
+    assert!(dated(&rig, "yesterday").is_none());
 }

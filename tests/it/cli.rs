@@ -1060,3 +1060,65 @@ fn a_decision_says_what_it_was_made_on_and_seen_names_another() {
     let told = shell.run(&["verification", "history", &customer]).ok();
     assert!(told.contains("no check by Sumsub on file"), "{told}");
 }
+
+#[test]
+fn a_share_token_is_refused_as_an_argument_and_never_repeated() {
+    let shell = Shell::new();
+    for arguments in [&["--share-token", "TOKEN4711"][..], &["--share-token=TOKEN4711"]] {
+        let all = [&["verification", "import", "org_a"], arguments].concat();
+        let error = shell.run(&all).refused(2);
+        assert!(error.contains("--share-token-file"), "{error}");
+        assert!(!error.contains("TOKEN4711"), "{error}");
+    }
+    let help = shell.run(&["verification", "import", "--help"]).ok();
+    assert!(!help.contains("--share-token "), "{help}");
+    let missing = ["verification", "import", "org_a", "--share-token-file", "/nowhere/at/all"];
+    assert!(shell.run(&missing).refused(1).contains("/nowhere/at/all cannot be read"));
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let directory = Directory::new();
+    for arguments in [
+        &["help"][..],
+        &["--help"],
+        &["help", "loa"],
+        &["loa", "sign", "--help"],
+        &["--version"],
+        &["openapi"],
+        &["completions", "bash"],
+        &["man"],
+        &["config"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(arguments)
+            .current_dir(&directory.0)
+            .env_clear()
+            .stdout(full)
+            .output()
+            .unwrap();
+
+        let error = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(1), "{arguments:?}: {error}");
+        assert!(error.contains("cannot be written"), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_read_enough_is_no_failure() {
+    let directory = Directory::new();
+    for arguments in [&["--help"][..], &["openapi"], &["man"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ran = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(arguments)
+            .current_dir(&directory.0)
+            .env_clear()
+            .stdout(writer)
+            .output()
+            .unwrap();
+
+        assert_eq!((ran.status.code(), &ran.stderr[..]), (Some(0), &b""[..]), "{arguments:?}");
+    }
+}
