@@ -117,10 +117,10 @@ fn a_secret_file_that_cannot_be_one_is_refused_with_its_path() {
             assert!(variable.len() > 4096 || refused.is_err(), "{name}");
         }
     }
-    let pairs = [("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "SECRET ")];
+    let pairs = [("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "Hidden ")];
     let error = load(&[], &pairs).unwrap_err().to_string();
     assert!(error.contains("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET"), "{error}");
-    assert!(error.contains("ends with a blank") && !error.contains("SECRET "), "{error}");
+    assert!(error.contains("ends with a blank") && !error.contains("Hidden"), "{error}");
     let folder = std::env::temp_dir();
     let error = load(&[("sumsub-app-token", folder.to_str().unwrap())], &[]).unwrap_err();
     assert!(error.to_string().contains("irectory"), "{error}");
