@@ -23,6 +23,7 @@ mod openapi;
 mod organization;
 mod output;
 mod progress;
+mod prompt;
 mod reconcile;
 mod serve;
 mod shell;

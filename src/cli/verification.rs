@@ -1,7 +1,7 @@
 //! `countersign verification`: what is known of a customer and why, and what an operator decides.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit};
 use super::output::{Answer, Format, List, fields, instant, table, tell};
+use super::prompt::secret_from_stdin;
 use super::wiring::{Asks, appliance};
 use super::{Operator, Shape, shape_of};
 use crate::api::EventBody;
@@ -130,7 +131,7 @@ Example:
   countersign verification import org_... --share-token-file share-token.txt
   countersign verification import org_... < share-token.txt
 
-Without a file, the token is read from stdin. It is never an argument: every process could read it
+Without a file, the token is read from stdin; a terminal asks for it and does not show it. It is never an argument: every process could read it
 there, and a shell keeps it in its history.")]
     Import {
         /// The customer, `org_…`
@@ -175,7 +176,7 @@ pub(super) fn run(
             }
             let token = match share_token_file.filter(|it| it != Path::new("-")) {
                 Some(path) => token_from_file(&path)?,
-                None => token_from(io::stdin().lock())?,
+                None => token_from_stdin()?,
             };
             import(operator, format, &OrganizationId::new(org), (&token, &reason))
         }
@@ -399,9 +400,17 @@ fn token_from_file(path: &Path) -> Result<String, CliError> {
     })
 }
 
+fn token_from_stdin() -> Result<String, CliError> {
+    Ok(secret_from_stdin("Share token", token_bytes_max())?.trim().to_owned())
+}
+
+/// A character of UTF-8 has up to four bytes.
+fn token_bytes_max() -> u64 {
+    u64::try_from(SHARE_TOKEN_CHARACTERS_MAX.saturating_mul(4)).unwrap_or(u64::MAX)
+}
+
 fn token_from(source: impl Read) -> Result<String, CliError> {
-    let bound = u64::try_from(SHARE_TOKEN_CHARACTERS_MAX.saturating_mul(4)).unwrap_or(u64::MAX);
     let mut text = String::new();
-    source.take(bound).read_to_string(&mut text)?;
+    source.take(token_bytes_max()).read_to_string(&mut text)?;
     Ok(text.trim().to_owned())
 }

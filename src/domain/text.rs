@@ -13,7 +13,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use tables::{
-    is_blank_glyph, is_default_ignorable, is_direction_control, is_han, joining_script, virama,
+    is_blank_glyph, is_default_ignorable, is_direction_control, is_emoji, is_han, joining_script,
+    virama,
 };
 
 /// Why a text is refused. As a sentence it follows what the text is: "the field `name` …".
@@ -231,10 +232,11 @@ fn is_mongolian(it: Option<char>) -> bool {
 }
 
 /// Han characters have up to three standardized variants and as many registered ones as there are
-/// further selectors; letters of Myanmar have a dotted form.
+/// further selectors; letters of Myanmar have a dotted form; emoji are shown as text or as a picture.
 fn has_variant(before: Option<char>, selector: char) -> bool {
     before.is_some_and(|it| match selector {
         '\u{fe00}' => is_han(it) || matches!(it, '\u{1000}'..='\u{109f}' | '\u{aa60}'..='\u{aa7f}'),
+        '\u{fe0e}' | '\u{fe0f}' => is_emoji(it),
         '\u{fe01}' | '\u{fe02}' | '\u{e0100}'..='\u{e01ef}' => is_han(it),
         _ => false,
     })

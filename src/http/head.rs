@@ -266,26 +266,31 @@ fn once<T: Copy>(earlier: Option<T>) -> Result<(), Refusal> {
     if earlier.is_some() { Err(Refusal::Malformed) } else { Ok(()) }
 }
 
-/// Which coding delimits the body. RFC 9112 section 6.3: where `chunked` is there, but is not the last
-/// one, nobody can say where the body ends, so the request is malformed and not merely unsupported. The
-/// same goes for `chunked` twice, with a parameter, or beside an empty element.
+/// RFC 9112 section 6.3: unless `chunked` is the last coding, and the only one of its name, the end of
+/// the body is anybody's guess. What comes before it may be a coding that only we do not know.
 fn coding(value: &str) -> Result<Coding, Refusal> {
-    let names = || value.split(',').map(|it| it.trim_matches([' ', '\t']));
-    let is_chunked = |it: &str| {
-        let name = it.split(';').next().unwrap_or_default().trim_matches([' ', '\t']);
-        name.eq_ignore_ascii_case("chunked")
-    };
-    match names().filter(|it| is_chunked(it)).count() {
-        0 => Ok(Coding::Other),
-        1 if names().last().is_some_and(|it| it.eq_ignore_ascii_case("chunked")) => {
-            match names().count() {
-                1 => Ok(Coding::Chunked),
-                _ if names().any(str::is_empty) => Err(Refusal::Malformed),
-                _ => Ok(Coding::Other),
-            }
-        }
-        _ => Err(Refusal::Malformed),
+    let mut codings = value.split(',').map(|it| it.trim_matches([' ', '\t']));
+    if !codings.next_back().is_some_and(is_chunked) {
+        return Err(Refusal::Malformed);
     }
+    let mut found = Coding::Chunked;
+    for earlier in codings {
+        let name = earlier.split(';').next().unwrap_or_default().trim_end_matches([' ', '\t']);
+        if !is_token(name) || is_chunked(name) {
+            return Err(Refusal::Malformed);
+        }
+        found = Coding::Other;
+    }
+    Ok(found)
+}
+
+fn is_chunked(coding: &str) -> bool {
+    coding.eq_ignore_ascii_case("chunked")
+}
+
+fn is_token(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_allowed)
 }
 
 /// Digits only; a number beyond the machine's is a body beyond every bound.

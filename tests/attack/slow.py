@@ -45,6 +45,7 @@ class Server:
             "COUNTERSIGN_SUMSUB_LEVEL_INDIVIDUAL": "kyc-level",
             "COUNTERSIGN_REQUESTS_PER_SECOND": "1000000",
             "COUNTERSIGN_REQUESTS_BURST": "1000000",
+            "COUNTERSIGN_ORGANIZATION_RATE": "0",
             "COUNTERSIGN_CONNECTIONS_PER_PEER_MAX": "1024",
         }
         broker = self.run("org", "create", "--name", "Broker", "--type", "BUSINESS")

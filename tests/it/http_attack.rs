@@ -279,7 +279,7 @@ fn a_content_length_beside_a_transfer_encoding_is_refused() {
 fn a_transfer_encoding_other_than_one_chunked_is_refused() {
     let rig = start(Limits::default());
 
-    for coding in ["gzip", "gzip, chunked", "gzip, br,CHUNKED", "identity", "xchunked", ""] {
+    for coding in ["gzip, chunked", "gzip, br,CHUNKED", "identity, chunked"] {
         let request = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {coding}\r\n\r\n");
         rig.refuses(request, 501, Refusal::TransferCodingUnsupported);
     }
@@ -295,6 +295,10 @@ fn a_body_whose_last_coding_is_not_chunked_is_malformed_because_it_has_no_end() 
     let rig = start(Limits::default());
 
     for coding in [
+        "gzip",
+        "identity",
+        "xchunked",
+        "",
         "chunked, gzip",
         "chunked,gzip",
         "CHUNKED, GZIP",
@@ -703,6 +707,10 @@ fn without_a_listed_proxy_no_place_is_reserved() {
     }
 }
 
+/// How often something is looked at that the server is about to do: a bound on a hang, and no measure.
+#[cfg(target_os = "linux")]
+const LOOKS_MAX: u32 = 100_000_000;
+
 /// The states of a server's sockets that the kernel still holds bytes for, of closed ones too.
 #[cfg(target_os = "linux")]
 fn unsent(rig: &Rig) -> Vec<String> {
@@ -735,12 +743,13 @@ fn a_reader_that_never_reads_is_reset_and_leaves_nothing_in_the_kernel() {
     }
 
     // Nobody reads until the server has given all of them up.
-    let begun = std::time::Instant::now();
-    while rig.server.connections() > 0 || rig.seen.lock().unwrap().len() < slow.len() {
-        assert!(begun.elapsed() < PATIENCE, "the server holds on to them");
+    let are_given_up = (0..LOOKS_MAX).any(|_| {
         thread::yield_now();
-    }
-    assert_eq!(unsent(&rig), Vec::<String>::new());
+        rig.server.connections() == 0 && rig.seen.lock().unwrap().len() >= slow.len()
+    });
+    assert!(are_given_up, "the server holds on to them");
+    let is_empty = (0..LOOKS_MAX / 1000).any(|_| unsent(&rig).is_empty());
+    assert!(is_empty, "the kernel holds {:?}", unsent(&rig));
     for client in &mut slow {
         // What had arrived, and then the reset; closed in the usual way, all the rest would come first.
         let read = client.stream.read_to_end(&mut Vec::new());

@@ -378,7 +378,7 @@ impl Rig {
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().unwrap();
         let seen = Seen { method, target: path, status, headers: &headers, body: &text };
-        document::check(&seen);
+        document::check_on_the_wire(&seen);
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
         Answer { status, headers, body, text }
     }

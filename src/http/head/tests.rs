@@ -65,7 +65,11 @@ fn the_framing_headers_say_what_follows() {
     assert_eq!(framing("content-length: 0012\r\n"), Ok(Framing::Length(12)));
     assert_eq!(framing("TRANSFER-ENCODING: Chunked\r\n"), Ok(Framing::Chunked));
     assert_eq!(framing("Content-Length: 1,1\r\n"), Err(Refusal::Malformed));
-    assert_eq!(framing("Transfer-Encoding: x\r\n"), Err(Refusal::TransferCodingUnsupported));
+    assert_eq!(framing("Transfer-Encoding: x\r\n"), Err(Refusal::Malformed));
+    assert_eq!(
+        framing("Transfer-Encoding: x, chunked\r\n"),
+        Err(Refusal::TransferCodingUnsupported)
+    );
 }
 
 #[test]

@@ -338,6 +338,23 @@ fn the_demo_shows_its_calls_and_opens_the_console_by_enter() {
 }
 
 #[test]
+fn a_share_token_that_is_typed_into_a_terminal_is_not_shown() {
+    let directory = Directory::new();
+    let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(["verification", "import", "org_nobody"]);
+    command.env_clear();
+    command.env("TERM", "xterm-256color");
+    command.cwd(&directory.0);
+    let mut session = Session::of(command, (100, 36));
+
+    session.sees("Share token (it is not shown):").keys("TOKEN4711\r");
+
+    assert_ne!(session.ends(), 0, "there is no such organization, nor an account");
+    let raw = String::from_utf8_lossy(&session.raw).into_owned();
+    assert!(raw.contains("countersign: ") && !raw.contains("TOKEN4711"), "{raw:?}");
+}
+
+#[test]
 fn without_a_terminal_the_console_says_so_and_creates_nothing() {
     let directory = Directory::new();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_countersign"))

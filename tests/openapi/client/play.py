@@ -228,7 +228,7 @@ class Story:
 
     def webhook_endpoint(self):
         step("The broker has itself told of changes")
-        new = generated.NewWebhookEndpoint(url="http://127.0.0.1:9/hooks")
+        new = generated.NewWebhookEndpoint(url="http://127.0.0.1:9000/hooks")
         endpoint = self.webhooks.create_webhook_endpoint(new)
         assert self.webhooks.get_webhook_secret(endpoint.id).secret.startswith("whsec_")
         sent = self.webhooks.test_webhook_endpoint(endpoint.id)
