@@ -423,12 +423,15 @@ impl<'a> Fold<'a> {
         let Some(begun_at) = fact.begun_at.filter(|_| is_new) else { return };
         let since = begun_at.plus_ms(CLOCK_SKEW_MS.saturating_neg());
         // Of an applicant that only an import without a right has brought, nothing that was said so far is
-        // about the customer who now comes.
-        if self.facts.iter().any(|it| {
-            it.is_audit_link()
-                && it.applicant_id == fact.applicant_id
-                && it.sequence < fact.sequence
-        }) {
+        // about the customer who comes by a session. By an import it comes as it is.
+        let comes_by_session = fact.event == Event::SessionStarted;
+        if comes_by_session
+            && self.facts.iter().any(|it| {
+                it.is_audit_link()
+                    && it.applicant_id == fact.applicant_id
+                    && it.sequence < fact.sequence
+            })
+        {
             return;
         }
         let early: Vec<&Fact> = self

@@ -106,14 +106,14 @@ pub struct Import {
     pub level: Option<String>,
 }
 
-/// The import that brought an applicant, if one did.
+/// The import that brought an applicant, if one did. One that had lost its right brought none.
 pub fn import_of<'f>(
     facts: impl IntoIterator<Item = &'f Fact>,
     applicant_id: Option<&str>,
 ) -> Option<Import> {
     facts
         .into_iter()
-        .filter(|it| it.event == Event::ImportAccepted)
+        .filter(|it| it.event == Event::ImportAccepted && !it.is_audit_link())
         .find(|it| it.applicant_id.is_some() && it.applicant_id.as_deref() == applicant_id)
         .map(|it| Import { level: it.level.clone() })
 }
@@ -172,6 +172,7 @@ fn has_accepted_level(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::timestamp::Timestamp;
     use Ignored::{OtherApplicantType, OtherLevel, UnreadableGuard, WorkflowStep};
     use OrganizationType::{Business, Individual};
 
@@ -200,6 +201,26 @@ mod tests {
     }
 
     const GREEN: Event = Event::ProviderApproved;
+
+    #[test]
+    fn an_import_that_had_lost_its_right_brought_no_applicant() {
+        let import = |begun_at: Option<i64>| Fact {
+            sequence: 1,
+            event: Event::ImportAccepted,
+            happened_at: Timestamp::from_ms(1),
+            known_at: Timestamp::from_ms(1),
+            applicant_id: Some("a".to_owned()),
+            begun_at: begun_at.map(Timestamp::from_ms),
+            valid_days: 0,
+            level: Some("partner".to_owned()),
+            basis: None,
+            clock: None,
+        };
+
+        assert_eq!(import_of(&[import(None)], Some("a")), None);
+        let rightful = [import(None), import(Some(1))];
+        assert_eq!(import_of(&rightful, Some("a")).unwrap().level.as_deref(), Some("partner"));
+    }
 
     #[test]
     fn a_green_counts_only_at_an_accepted_level_and_for_the_right_type() {
@@ -328,7 +349,7 @@ mod tests {
             happened_at: Timestamp::from_ms(1),
             known_at: Timestamp::from_ms(1),
             applicant_id: applicant.map(str::to_owned),
-            begun_at: None,
+            begun_at: Some(Timestamp::from_ms(1)),
             valid_days: 0,
             level: level.map(str::to_owned),
             basis: None,

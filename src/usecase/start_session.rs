@@ -166,6 +166,7 @@ fn look(
         state,
         is_imported: facts.iter().any(|it| {
             it.fact.event == Event::ImportAccepted
+                && !it.fact.is_audit_link()
                 && it.fact.applicant_id == verification.applicant_id
         }),
         audit_links: audit_links.filter_map(|it| it.fact.applicant_id.clone()).collect(),
@@ -235,7 +236,8 @@ enum Opening {
     /// Nothing.
     Open,
     /// Sumsub has closed it: it must be opened again, or the customer would stand before a closed door
-    /// and no verdict would ever come.
+    /// and no verdict would ever come. Or it holds what an import without a right has brought, and a
+    /// verdict on that would be taken for one on this customer.
     Reset,
     /// It is at a level whose approval would not count: it must be moved to ours.
     Move,
@@ -261,7 +263,7 @@ impl Known {
             Opening::Open
         } else if is_astray {
             Opening::Move
-        } else if applicant.is_settled {
+        } else if applicant.is_settled || is_audit_link {
             Opening::Reset
         } else {
             Opening::Open

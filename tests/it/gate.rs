@@ -363,6 +363,27 @@ fn after_a_refused_import_the_next_one_and_the_next_session_work() {
 }
 
 #[test]
+fn what_a_refused_import_brought_is_emptied_before_a_session_takes_the_applicant_over() {
+    let mut stage = Stage::signed();
+    stage.ends(REUSE, End::LetterRevoked);
+    assert_eq!(stage.import().refusal(), (403, "authorization_required"));
+    let sql = "SELECT applicant_id FROM applicant";
+    let applicant: String = stage.rig().database().query_row(sql, [], |row| row.get(0)).unwrap();
+    // Sumsub is still looking at the documents of another broker's customer.
+    stage.world.play(&applicant, "hold");
+    stage.world.deliver();
+    stage.rig().advance(1000);
+    stage.renewed();
+
+    assert_eq!(stage.session().status, 200);
+
+    stage.world.deliver();
+    let resets = "SELECT count(*) FROM delivery WHERE event_type = 'applicantReset'";
+    assert_eq!(stage.count(resets), 1);
+    assert_ne!(stage.standing().0, "APPROVED");
+}
+
+#[test]
 fn a_share_token_is_not_burnt_by_a_key_that_was_revoked_ahead_of_it() {
     let mut stage = Stage::signed();
     let token = json!({"shareToken": stage.world.share_token()});
