@@ -125,7 +125,8 @@ impl LinkStanding {
 /// When a letter was signed, as a link sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LetterSigned {
-    /// When.
+    /// When that became known: the date on a paper may lie before the end of a link that had ended when
+    /// the paper was recorded, and does not revive it.
     pub at: Timestamp,
     /// Whether this very link signed it.
     pub by_this_link: bool,
@@ -238,8 +239,9 @@ pub fn stage(link: LinkStanding, letter: AuthorizationStatus, progress: Progress
     let Progress { standing, newest, approved_at } = progress;
     let letter_is_signed = match (link, letter) {
         (LinkStanding::Revoked, _) => return Stage::Revoked,
-        (_, AuthorizationStatus::Revoked) => return Stage::Withdrawn,
+        // Before a revocation of the LOA: the receipt is not for a link that ended unsigned.
         (LinkStanding::Ended, _) => return Stage::Ended,
+        (LinkStanding::Good, AuthorizationStatus::Revoked) => return Stage::Withdrawn,
         (LinkStanding::Good, AuthorizationStatus::Pending) => false,
         (LinkStanding::Good, AuthorizationStatus::Active) => true,
     };
@@ -290,7 +292,7 @@ mod tests {
                 assert_eq!(stage(LinkStanding::Revoked, letter, it), Stage::Revoked);
             }
             assert_eq!(stage(LinkStanding::Ended, Pending, it), Stage::Ended);
-            assert_eq!(stage(LinkStanding::Ended, Revoked, it), Stage::Withdrawn);
+            assert_eq!(stage(LinkStanding::Ended, Revoked, it), Stage::Ended);
         }
         let handed_in =
             Progress { newest: Some(Event::ProviderPending), ..progress(Status::Pending) };

@@ -56,6 +56,8 @@ pub struct RecordedSignature {
     pub how: String,
     /// When, by the signer.
     pub at: Timestamp,
+    /// When it was recorded: a paper may have been signed long before.
+    pub known_at: Timestamp,
     /// What the hand-off page recorded; `None` for a signature that an operator recorded.
     pub evidence: Option<Evidence>,
 }
@@ -69,6 +71,7 @@ impl Reader<'_> {
         self.connection
             .prepare_cached(
                 "SELECT e.signer_name, e.signer_role, e.signed_how, e.happened_at_ms,
+                        e.known_at_ms,
                         s.link_id, s.text, s.text_sha256, s.text_version, s.address, s.user_agent,
                         s.forwarded, s.asked_from
                  FROM authorization_event AS e
@@ -140,6 +143,7 @@ fn from_row(row: &Row<'_>) -> Result<RecordedSignature, StoreError> {
         signer_role: row.get("signer_role")?,
         how: row.get("signed_how")?,
         at: Timestamp::from_ms(row.get("happened_at_ms")?),
+        known_at: Timestamp::from_ms(row.get("known_at_ms")?),
         evidence,
     })
 }

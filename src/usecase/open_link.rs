@@ -61,8 +61,12 @@ pub fn await_stage(
     loop {
         // Read after the watch began, so that no change falls between.
         let Some(sitting) = open_link(appliance, token)? else { return Ok(None) };
-        if sitting.stage.as_str() != known || watch.wait(None) == Woken::Over {
+        if sitting.stage.as_str() != known {
             return Ok(Some(sitting));
+        }
+        if watch.wait(None) == Woken::Over {
+            // What is true now: a link or an approval may have ended by time alone.
+            return open_link(appliance, token);
         }
     }
 }
@@ -115,11 +119,9 @@ impl Course {
         signature: Option<&RecordedSignature>,
         now: Timestamp,
     ) -> (Stage, Progress) {
-        let signed = authorization.signed_at.map(|at| LetterSigned {
-            at,
-            by_this_link: signature
-                .and_then(|it| it.evidence.as_ref())
-                .is_some_and(|it| it.link_id == link.id),
+        let signed = signature.map(|it| LetterSigned {
+            at: it.known_at,
+            by_this_link: it.evidence.as_ref().is_some_and(|it| it.link_id == link.id),
         });
         let standing = LinkStanding::of(link.revoked_at, link.expires_at, signed, now);
         let progress = Progress::of(&self.verification, &self.facts, link.created_at, now);

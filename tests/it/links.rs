@@ -246,6 +246,41 @@ fn a_link_that_ended_unsigned_shows_nothing_of_what_another_one_signed() {
     ended_page(&it.post("/sign", &form));
     assert_eq!(it.get("/status").body, json!({"object": "handoff_status", "stage": "ended"}));
     assert_eq!(it.at(&format!("{second}/receipt")).status, 200);
+    it.revoke_loa();
+    for page in ["", "/receipt", "/receipt.json", "/letter.txt"] {
+        ended_page(&it.get(page));
+    }
+    assert_eq!(it.at(&format!("{second}/receipt")).status, 200);
+}
+
+#[test]
+fn a_paper_that_is_dated_before_a_links_end_does_not_revive_the_link() {
+    let it = Sitting::new("INDIVIDUAL");
+    it.rig().advance(80 * DAY_MS);
+    let dated = it.rig().now();
+    it.rig().advance(20 * DAY_MS);
+    ended_page(&it.get(""));
+
+    it.rig().sign_at(&it.customer, &it.broker.id, dated);
+
+    ended_page(&it.get(""));
+    assert_eq!(it.get("/status").body, json!({"object": "handoff_status", "stage": "ended"}));
+    assert_eq!(it.post("/access-token", "").status, 410);
+}
+
+#[test]
+fn a_wait_that_ends_by_time_tells_what_is_true_then() {
+    let it = Sitting::new("INDIVIDUAL");
+    it.rig().advance(90 * DAY_MS - 1);
+
+    let told = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| it.get("/status?stage=sign&wait=1"));
+        wait_until_waiting(it.rig(), 1);
+        it.rig().advance(1);
+        waiting.join().unwrap()
+    });
+
+    assert_eq!(told.body, json!({"object": "handoff_status", "stage": "ended"}));
 }
 
 #[test]

@@ -291,8 +291,12 @@ impl Rig {
     }
 
     pub(crate) fn sign(&self, granting: &str, authorized: &str) {
+        self.sign_at(granting, authorized, self.now());
+    }
+
+    pub(crate) fn sign_at(&self, granting: &str, authorized: &str, at: Timestamp) {
         let signature = Signature {
-            at: self.now(),
+            at,
             signer_name: "Grace Hopper".to_owned(),
             signer_role: "Director".to_owned(),
             how: "paper".to_owned(),
