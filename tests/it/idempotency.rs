@@ -1,6 +1,7 @@
 //! Idempotency keys, as contract §4 says.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::document::{Operation, operations};
 use crate::receiver::Receiver;
@@ -46,6 +47,76 @@ fn start(rig: &Rig, broker: &Broker, customer: &str) -> Answer {
 fn customers(rig: &Rig, broker: &Broker) -> usize {
     let list = rig.get("/v1/authorizations?limit=100", &broker.key, None);
     list.body["data"].as_array().unwrap().len()
+}
+
+/// Each part behind its length, as the register has it.
+fn sha256(parts: &[&[u8]]) -> Vec<u8> {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update(u64::try_from(part.len()).unwrap().to_be_bytes());
+        sha.update(part);
+    }
+    sha.finalize().to_vec()
+}
+
+#[test]
+fn an_answer_that_schema_2_kept_is_given_again_after_the_migration() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let body = json!({"name": "Acme", "type": "BUSINESS"});
+    let id = broker.id.as_bytes();
+    let scope = sha256(&[id, id, b"k1", b"POST", ORGANIZATIONS.as_bytes(), b""]);
+    let request = sha256(&[b"", body.to_string().as_bytes()]);
+    let answer = create(&rig, &broker, "k0", "Acme").text;
+    rig.database()
+        .execute(
+            "INSERT INTO idempotency (scope_sha256, request_sha256, status, body, expires_at_ms)
+             VALUES (?1, ?2, 200, ?3, 9000000000000)",
+            rusqlite::params![scope, request, answer.as_bytes()],
+        )
+        .unwrap();
+
+    let again = create(&rig, &broker, "k1", "Acme");
+
+    assert_eq!((again.status, again.text), (200, answer));
+    assert_eq!(customers(&rig, &broker), 1);
+    assert_eq!(create(&rig, &broker, "k1", "Other").refusal(), (409, "idempotency_key_in_use"));
+}
+
+#[test]
+fn a_body_that_was_no_json_is_another_request_than_the_corrected_one() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let send = |text: &str| {
+        let headers = [
+            ("Authorization".to_owned(), format!("Bearer {}", broker.key)),
+            ("Idempotency-Key".to_owned(), "k1".to_owned()),
+            ("Content-Type".to_owned(), "application/json".to_owned()),
+        ];
+        rig.call("POST", ORGANIZATIONS, &headers, text.as_bytes())
+    };
+    let broken = r#"{"name":"Acme","type":"BUSINESS",}"#;
+    assert_eq!(send(broken).refusal(), (400, "validation_error"));
+
+    let corrected = send(r#"{"name":"Acme","type":"BUSINESS"}"#);
+
+    assert_eq!(corrected.refusal(), (409, "idempotency_key_in_use"), "and not the 400 again");
+    assert_eq!(send(broken).header("idempotent-replayed"), Some("true"));
+}
+
+#[test]
+fn a_key_that_another_key_created_is_told_to_that_one_alone() {
+    let rig = Rig::new();
+    let broker = rig.broker();
+    let other = Broker { id: broker.id.clone(), key: rig.key_of(&broker.id) };
+    let body = json!({"name": "third", "scopes": ["read"]});
+    let create = |by: &Broker| keyed(&rig, by, ("/v1/api-keys", "k1"), None, &body);
+    let first = create(&broker);
+    assert_eq!(first.status, 200, "{first:?}");
+
+    assert_eq!(create(&other).refusal(), (409, "idempotency_key_in_use"));
+
+    assert_eq!(create(&broker).body, first.body);
 }
 
 #[test]
