@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{json, monotonic_now};
+use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
 use crate::usecase::Appliance;
 
@@ -48,7 +49,7 @@ pub(super) fn ready(appliance: &Appliance, probe: &Probe) -> Response {
         "status": if is_ready { "ready" } else { "not_ready" },
         "database": if is_ready { "writable" } else { "not writable" },
         "provider": {
-            "lastContactAt": appliance.sumsub.last_contact().map(|it| it.to_string()),
+            "lastContactAt": appliance.sumsub.last_contact().map(|it| rounded(it).to_string()),
         },
         // It stays ready: a 503 would take the polls away, which go on being right.
         "clock": appliance.timekeeper.standing().as_str(),
@@ -57,6 +58,11 @@ pub(super) fn ready(appliance: &Appliance, probe: &Probe) -> Response {
         response.status = 503;
     }
     response
+}
+
+/// To the five minutes in which it lies: to the millisecond, it would tell anybody of every call.
+fn rounded(at: Timestamp) -> Timestamp {
+    Timestamp::from_ms(at.as_ms().saturating_sub(at.as_ms().rem_euclid(300_000)))
 }
 
 #[cfg(test)]

@@ -405,12 +405,12 @@ fn token_from_stdin() -> Result<String, CliError> {
 }
 
 /// A character of UTF-8 has up to four bytes.
-fn token_bytes_max() -> u64 {
-    u64::try_from(SHARE_TOKEN_CHARACTERS_MAX.saturating_mul(4)).unwrap_or(u64::MAX)
+fn token_bytes_max() -> usize {
+    SHARE_TOKEN_CHARACTERS_MAX.saturating_mul(4)
 }
 
 fn token_from(source: impl Read) -> Result<String, CliError> {
     let mut text = String::new();
-    source.take(token_bytes_max()).read_to_string(&mut text)?;
+    source.take(u64::try_from(token_bytes_max()).unwrap_or(u64::MAX)).read_to_string(&mut text)?;
     Ok(text.trim().to_owned())
 }

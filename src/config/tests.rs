@@ -342,6 +342,11 @@ fn a_proxy_has_a_host_and_a_port_and_its_password_is_masked_and_no_flags_value()
         "http://:hidden@proxy:3128",
         "http://ada:hidd%FFen@proxy:3128",
         "http://ada:hidden/proxy:3128",
+        "http://ada:hidd/en@proxy:3128",
+        "http://ada:12/hidd@proxy:3128",
+        "http://ada:hidd?en@proxy:3128",
+        "http://ada:hidd#en@proxy:3128",
+        "http://ada:hidd@en@proxy:3128",
     ] {
         let error = read(wrong).err().unwrap_or_else(|| panic!("{wrong}")).to_string();
         assert!(error.contains("http://[user:password@]host:port"), "{error}");

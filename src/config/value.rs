@@ -222,11 +222,15 @@ fn network(text: &str) -> Option<IpNet> {
 /// might be a token, and a user name is shown.
 pub(super) fn proxy(text: &str) -> Option<ureq::Proxy> {
     let text = text.strip_suffix('/').unwrap_or(text);
-    let authority = text.strip_prefix("http://")?.rsplit('@').next()?;
+    let whole = text.strip_prefix("http://")?;
+    // A URL's reader ends the host at the first of these, also inside a password.
+    let is_ambiguous = whole.contains(['/', '?', '#', '\\']) || whole.matches('@').count() > 1;
+    let authority = whole.rsplit('@').next().filter(|_| !is_ambiguous)?;
     let (host, port) = host_and_port(authority)?;
     port?;
     base_url(&format!("http://{host}"))?;
-    ureq::Proxy::new(text).ok().filter(|it| match (it.username(), it.password()) {
+    let proxy = ureq::Proxy::new(text).ok();
+    proxy.filter(|it| Some(it.port()) == port).filter(|it| match (it.username(), it.password()) {
         (None, None) => true,
         (user, password) => [user, password].iter().all(|it| it.is_some_and(|it| !it.is_empty())),
     })

@@ -397,13 +397,15 @@ impl Tx<'_> {
         let took_ms = attempt.ended_at.as_ms().saturating_sub(attempt.started_at.as_ms());
         self.connection
             .prepare_cached(
-                "UPDATE webhook_endpoint SET failing_since_ms = :failing_since, took_ms = :took
+                "UPDATE webhook_endpoint
+                 SET failing_since_ms = :failing_since, took_ms = iif(url = :url, :took, took_ms)
                  WHERE endpoint_id = :id",
             )?
             .execute(named_params! {
                 ":id": claim.endpoint.id,
                 ":failing_since": verdict.failing_since.map(Timestamp::as_ms),
                 ":took": took_ms,
+                ":url": attempt.url,
             })?;
         Ok(())
     }

@@ -60,6 +60,12 @@ fn is_migrated_and_folds_as_it_did(shell: &Shell, step: &str) {
 
     shell.run(&["migrate"]).ok();
 
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let database =
+        Connection::open_with_flags(shell.directory.file("countersign.db"), flags).unwrap();
+    let told = "SELECT count(*) FROM outgoing_attempt WHERE length(answer) > 0";
+    let told: i64 = database.query_row(told, [], |row| row.get(0)).unwrap();
+    assert_eq!(told, 0, "what a test server once read from private addresses");
     shell.run(&["verify"]).ok();
     let expected = [
         ("Another Level Co.", "APPROVED"),

@@ -17,9 +17,9 @@ pub(super) fn is_default_ignorable(it: char) -> bool {
 }
 
 /// What is not seen though Unicode does not call it ignorable: the braille pattern without a dot, the
-/// marks around annotations, the Khitan filler, the controls among hieroglyphs, the null notehead.
+/// marks around annotations, the Khitan filler, the controls and blanks among hieroglyphs, the null notehead.
 pub(super) fn is_blank_glyph(it: char) -> bool {
-    matches!(it, '\u{2800}' | '\u{fff9}'..='\u{fffb}' | '\u{16fe4}' | '\u{13430}'..='\u{1343f}'
+    matches!(it, '\u{2800}' | '\u{fff9}'..='\u{fffb}' | '\u{16fe4}' | '\u{13430}'..='\u{13442}'
         | '\u{1d159}')
 }
 
