@@ -190,7 +190,8 @@ pub(super) fn receivers(text: &str) -> Option<Vec<(IpNet, Option<u16>)>> {
     entries.filter(|it| it.len() <= ENTRIES_MAX)
 }
 
-/// `address`, `network`, `address:port` or `network:port`; IPv6 with a port in brackets.
+/// `address`, `network`, `address:port` or `network:port`; an IPv6 address with a port in brackets, a
+/// network in brackets or without.
 fn receiver(text: &str) -> Option<(IpNet, Option<u16>)> {
     if let Some(net) = network(text) {
         return Some((net, None));
@@ -198,7 +199,8 @@ fn receiver(text: &str) -> Option<(IpNet, Option<u16>)> {
     let (host, port) = host_and_port(text)?;
     let inner = match host.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']').filter(|it| it.contains(':'))?,
-        None if host.contains(':') => return None,
+        // Behind the length of a prefix, the last colon can only be the port's.
+        None if host.contains(':') && !host.contains('/') => return None,
         None => host,
     };
     Some((network(inner)?, port))

@@ -155,3 +155,27 @@ fn a_migrated_register_has_the_very_schema_of_a_new_one() {
     }
     assert_eq!(migrated.len(), new.len());
 }
+
+#[test]
+fn a_former_secret_goes_on_signing_after_the_migration() {
+    let shell = holding(OF_SCHEMA_2);
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        Connection::open_with_flags(shell.directory.file("countersign.db"), flags).unwrap()
+    };
+    open()
+        .execute_batch(
+            "UPDATE webhook_endpoint SET previous_salt = x'000102030405060708090a0b0c0d0e0f',
+               previous_until_ms = 9000000000000",
+        )
+        .unwrap();
+
+    shell.run(&["migrate"]).ok();
+
+    let kept =
+        "SELECT count(*) FROM former_endpoint_secret JOIN webhook_endpoint USING (endpoint_id)
+                WHERE salt = x'000102030405060708090a0b0c0d0e0f' AND until_ms = 9000000000000";
+    let [kept, all] = [kept, "SELECT count(*) FROM webhook_endpoint"]
+        .map(|sql| open().query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap());
+    assert!(all > 0 && kept == all, "{kept} of {all}");
+}
