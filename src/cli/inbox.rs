@@ -43,7 +43,7 @@ Example:
         #[arg(long, value_name = "ID", visible_alias = "before")]
         cursor: Option<i64>,
     },
-    /// Show one delivery: its outcome, its headers and its exact body
+    /// Show one delivery: its outcome, headers and body; exactly with --json
     #[command(after_help = "\
 Example:
   countersign inbox show 17")]

@@ -134,7 +134,7 @@ Example:
         #[arg(long, value_name = "DELIVERY", visible_alias = "before", value_parser = named)]
         cursor: Option<DeliveryName>,
     },
-    /// Show one delivery: every attempt, its signature and answer, and the exact body
+    /// Show one delivery: every attempt and the body; exactly with --json
     #[command(after_help = "\
 Example:
   countersign webhook show ep_... 17")]

@@ -232,7 +232,7 @@ fn a_list_is_the_sum_of_its_flags_and_outranks_its_variable() {
 
     assert_eq!(shown(&flags), "127.0.0.1:9000,[fd00::/8]:443, ::1");
     assert_eq!(shown(&[]), "10.0.0.0/8");
-    for wrong in ["localhost:9000", "127.0.0.1:0", "10.0.0.0/33", "fd00::/8:9000", ""] {
+    for wrong in ["localhost:9000", "127.0.0.1:0", "10.0.0.0/33", "fd00::/129:9000", ""] {
         let error = shell.run(&["config", "--webhook-allow", wrong]).refused(2);
         assert!(error.contains("as 127.0.0.1:9000, 10.0.0.0/8 or [fd00::/8]:443"), "{error}");
     }
