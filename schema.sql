@@ -322,7 +322,7 @@ CREATE TABLE handoff_link (
 CREATE INDEX handoff_link_by_authorization ON handoff_link (authorization_id, created_at_ms);
 
 -- RECORD. What a signature on the hand-off page was given to, and how: beside the signer's name, role
--- and instant in authorization_event. PERSONAL DATA: text, address, user_agent.
+-- and instant in authorization_event. PERSONAL DATA: text, address, user_agent, forwarded, asked_from.
 CREATE TABLE signature_evidence (
   sequence      INTEGER PRIMARY KEY REFERENCES authorization_event (sequence),
   link_id       TEXT    NOT NULL REFERENCES handoff_link (link_id),

@@ -6,8 +6,9 @@
 //!
 //! - [`domain`]: the rules as pure functions of recorded facts and an instant: the transition table
 //!   (`verification.rs`), whose verdict counts (`verdict.rs`), the fold of facts through the table
-//!   (`fold.rs`), what time it is (`timekeeper.rs`), the LOA and the gate (`authorization.rs`), how
-//!   organizations share a bounded number of places (`shares.rs`).
+//!   (`fold.rs`), what time it is (`timekeeper.rs`), the LOA and the gate (`authorization.rs`), which
+//!   text of people is taken and how any text is shown (`text.rs`), how organizations share a bounded
+//!   number of places (`shares.rs`).
 //! - [`http`]: HTTP/1.1 as plain values; a bounded, blocking connection loop. Knows nothing of ours.
 //! - [`store`]: the register: `schema.sql`, one writer with group commit, a file per noun;
 //!   copies of it, and their proof (`copy.rs`, `proof.rs`).
@@ -24,13 +25,13 @@
 //! Five walks, each readable without a search. *A poll*: `http` → `api::Api::handle` →
 //! `usecase::authenticate` (one read: key, organization, LOA, verification) → the verification at
 //! now → body; Sumsub is never asked. *A session*: `usecase::start_session` asks the table, then
-//! Sumsub with no transaction open, then the table again in the commit that records the fact. *A
-//! webhook*: `usecase::receive_webhook` checks the digest over the raw bytes, and in one commit keeps
-//! them, records the fact in its place, folds, and records the outcome; then 200. *An event, on its
-//! way out*: `store::outgoing_message` writes it in the commit of the change, whoever changed what;
-//! `usecase::deliver_events` claims, signs, sends and records. *A webhook that never came*:
-//! `usecase::reconciler` says whom to ask about, `usecase::reconcile` asks Sumsub, tries the answer
-//! on the facts, and records it if it changes what they come to.
+//! Sumsub with no transaction open, then the table and the gate again in the commit that records
+//! the fact. *A webhook*: `usecase::receive_webhook` checks the digest over the raw bytes, and in
+//! one commit keeps them, records the fact in its place, folds, and records the outcome; then 200.
+//! *An event, on its way out*: `store::outgoing_message` writes it in the commit of the change,
+//! whoever changed what; `usecase::deliver_events` claims, signs, sends and records. *A webhook
+//! that never came*: `usecase::reconciler` says whom to ask about, `usecase::reconcile` asks
+//! Sumsub, tries the answer on the facts, and records it if it changes what they come to.
 pub mod api;
 pub mod cli;
 pub mod config;

@@ -15,7 +15,7 @@ use super::Call;
 use super::canonical;
 use super::error::ApiError;
 use super::kept_secrets::{KeptSecrets, Reservation};
-use crate::http::{Request, Response};
+use crate::http::Response;
 use crate::store::{KeptAnswer, StoreError, Tx};
 use crate::usecase::authenticate::Caller;
 use crate::usecase::{Also, Failure};
@@ -60,7 +60,7 @@ enum Place {
 /// [`ApiError::Kept`] if it was answered before: the answer is noted.
 pub(super) fn begin(call: &Call<'_>, caller: &Caller) -> Result<(), ApiError> {
     let mut keys = call.request.header_values("idempotency-key");
-    let Some(key) = keys.next().filter(|_| may_bear_a_key(call.request)) else { return Ok(()) };
+    let Some(key) = keys.next().filter(|_| !call.only_reads()) else { return Ok(()) };
     if call.noted.borrow().slot.is_some() {
         return Ok(());
     }
@@ -95,10 +95,6 @@ pub(super) fn begin(call: &Call<'_>, caller: &Caller) -> Result<(), ApiError> {
     call.noted.borrow_mut().slot =
         Some(Slot { scope, secret_scope, request, place: Place::Open, _flight: flight });
     Ok(())
-}
-
-fn may_bear_a_key(request: &Request) -> bool {
-    !matches!(request.method.as_str(), "GET" | "HEAD") && request.path().starts_with("/v1/")
 }
 
 fn replay(call: &Call<'_>, kept: KeptAnswer, request: &Sha) -> ApiError {

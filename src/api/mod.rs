@@ -215,7 +215,7 @@ struct Noted {
     attempt: Option<Attempt>,
     /// Whose key it was, once it was right.
     organization: Option<OrganizationId>,
-    /// Whom the gate has let in.
+    /// Whom the gate has let in, to write.
     caller: Option<Caller>,
     /// Where the answer will be kept for a repeated request.
     slot: Option<idempotency::Slot>,
@@ -383,7 +383,9 @@ impl Call<'_> {
         match authenticate(self.appliance, key, on_behalf_of, purpose, now) {
             Ok(caller) => {
                 let caller = self.admitted(caller)?;
-                self.noted.borrow_mut().caller = Some(caller.clone());
+                if !self.only_reads() {
+                    self.noted.borrow_mut().caller = Some(caller.clone());
+                }
                 Ok(caller)
             }
             Err(Failure::InvalidApiKey) => Err(self.wrong_key(Failure::InvalidApiKey.into())),
@@ -409,10 +411,7 @@ impl Call<'_> {
     /// A caller whose key has the rate and the scope for this request. Counted once a request, and
     /// first: a refusal costs as much as an answer.
     fn admitted(&self, caller: Caller) -> Result<Caller, ApiError> {
-        let needed = match self.request.method.as_str() {
-            "GET" | "HEAD" => Scopes::Read,
-            _ => Scopes::Write,
-        };
+        let needed = if self.only_reads() { Scopes::Read } else { Scopes::Write };
         if self.noted.borrow().organization.is_none() {
             self.noted.borrow_mut().organization = Some(caller.acting.caller().clone());
         }
@@ -457,6 +456,11 @@ impl Call<'_> {
             return Err(ApiError::invalid("the header Nxos-On-Behalf-Of was given twice"));
         }
         Ok(Some(OrganizationId::new(first)))
+    }
+
+    /// Whether the request's method changes nothing.
+    fn only_reads(&self) -> bool {
+        matches!(self.request.method.as_str(), "GET" | "HEAD")
     }
 
     /// Whose key it is, once it was found right.

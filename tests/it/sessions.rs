@@ -459,15 +459,21 @@ fn a_letter_that_is_revoked_while_sumsub_is_asked_gives_no_token_and_moves_nothi
     assert_eq!(status().text("/status"), "NOT_STARTED");
 }
 
-/// The link is the old letter's, whatever a new one says.
-#[test]
-fn a_letter_that_is_revoked_and_issued_anew_while_sumsub_is_asked_gives_no_token() {
+/// A customer who has signed, and whose page would begin the check.
+fn before_the_check() -> (World, Broker, String, String) {
     let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();
     let world = World::with(kind(), Setup { letter: Some(letter), ..Setup::default() });
     let (broker, customer) = customer(&world, "INDIVIDUAL");
     let session = world.rig.start_session(&broker.key, Some(&customer));
     let page = session.text("/url").strip_prefix(&world.rig.url).unwrap().to_owned();
     world.rig.sign(&customer, &broker.id);
+    (world, broker, customer, page)
+}
+
+/// The link is the old letter's, whatever a new one says.
+#[test]
+fn a_letter_that_is_revoked_and_issued_anew_while_sumsub_is_asked_gives_no_token() {
+    let (world, broker, customer, page) = before_the_check();
     let press = || world.rig.call("POST", &format!("{page}/access-token"), &[], b"");
 
     let pressed = meanwhile(&world, "/resources/accessTokens", press, || {
@@ -482,12 +488,7 @@ fn a_letter_that_is_revoked_and_issued_anew_while_sumsub_is_asked_gives_no_token
 
 #[test]
 fn a_verification_that_is_rejected_while_sumsub_is_asked_gives_no_token() {
-    let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();
-    let world = World::with(kind(), Setup { letter: Some(letter), ..Setup::default() });
-    let (broker, customer) = customer(&world, "INDIVIDUAL");
-    let session = world.rig.start_session(&broker.key, Some(&customer));
-    let page = session.text("/url").strip_prefix(&world.rig.url).unwrap().to_owned();
-    world.rig.sign(&customer, &broker.id);
+    let (world, _, customer, page) = before_the_check();
     let press = || world.rig.call("POST", &format!("{page}/access-token"), &[], b"");
 
     let pressed = meanwhile(&world, "/resources/accessTokens", press, || {
@@ -500,12 +501,7 @@ fn a_verification_that_is_rejected_while_sumsub_is_asked_gives_no_token() {
 
 #[test]
 fn a_link_that_is_revoked_while_sumsub_is_asked_gives_no_token() {
-    let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();
-    let world = World::with(kind(), Setup { letter: Some(letter), ..Setup::default() });
-    let (broker, customer) = customer(&world, "INDIVIDUAL");
-    let session = world.rig.start_session(&broker.key, Some(&customer));
-    let page = session.text("/url").strip_prefix(&world.rig.url).unwrap().to_owned();
-    world.rig.sign(&customer, &broker.id);
+    let (world, .., page) = before_the_check();
     let by = || By { actor: OPERATOR.to_owned(), request_id: None };
     let press = || world.rig.call("POST", &format!("{page}/access-token"), &[], b"");
     let link = list_links(&world.rig.appliance, None).unwrap()[0].link.id.clone();
