@@ -178,9 +178,14 @@ fn people(path: &Path, proof: &Proof, key: KeyFit) -> String {
             "LOAs",
             format!("{}, folded from {} facts", proof.authorizations, proof.authorization_facts),
         ),
-        ("Sumsub's deliveries", proof.deliveries.to_string()),
+        ("Letters signed here", format!("{}, each as it was signed", proof.records.letters)),
+        ("Sumsub's deliveries", deliveries_words(proof)),
         ("Webhook key", key_words(key).to_owned()),
     ])
+}
+
+fn deliveries_words(proof: &Proof) -> String {
+    format!("{}, {} with a body as it was sent", proof.deliveries, proof.records.bodies)
 }
 
 fn key_words(key: KeyFit) -> &'static str {
@@ -225,6 +230,8 @@ fn shape(object: &str, path: &Path, proof: &Proof, key: KeyFit) -> Value {
         "authorizations": proof.authorizations,
         "authorizationFacts": proof.authorization_facts,
         "deliveries": proof.deliveries,
+        "lettersCompared": proof.records.letters,
+        "bodiesCompared": proof.records.bodies,
         "webhookKey": match key {
             KeyFit::NotNeeded => "not_needed",
             KeyFit::Fits => "fits",

@@ -11,6 +11,9 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::domain::verification::Status;
 
+/// How a signature on the hand-off page is named beside `paper` and others.
+pub const SIGNED_ON_PAGE: &str = "hand-off page";
+
 /// The recorded status of one LOA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthorizationStatus {

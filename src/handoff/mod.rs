@@ -176,9 +176,9 @@ impl Visit<'_> {
         match (method, page.as_slice()) {
             ("GET", []) => Ok(self.step(&token, &sitting)),
             ("GET", ["status"]) => verify::status(self, &token),
-            ("GET", ["receipt"]) => Ok(receipt::show(self, &token, &sitting)),
-            ("GET", ["receipt.json"]) => Ok(receipt::for_programs(self, &token, &sitting)),
-            ("GET", ["letter.txt"]) => Ok(receipt::letter(self, &token, &sitting)),
+            ("GET", ["receipt"]) => receipt::show(self, &token, &sitting),
+            ("GET", ["receipt.json"]) => receipt::for_programs(self, &token, &sitting),
+            ("GET", ["letter.txt"]) => receipt::letter(self, &token, &sitting),
             (_, [] | ["status" | "receipt" | "receipt.json" | "letter.txt"]) => {
                 Err(Refusal::NotAllowed("GET, HEAD"))
             }

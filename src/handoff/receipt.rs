@@ -8,11 +8,12 @@ use serde::Serialize;
 use super::letter::block as letter_block;
 use super::page::{Page, Script, ending, guards, has_receipt, party, plain};
 use super::verify::json;
-use super::{Visit, path};
+use super::{Refusal, Visit, path};
 use crate::domain::handoff::Stage;
 use crate::domain::organization::Organization;
 use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
+use crate::usecase::Failure;
 use crate::usecase::handoff_links::LinkToken;
 use crate::usecase::open_link::Sitting;
 use crate::usecase::sign_letter::hex;
@@ -74,11 +75,15 @@ impl<'a> AddressHeader<'a> {
 }
 
 impl<'a> Receipt<'a> {
-    fn of(sitting: &'a Sitting) -> Option<Self> {
-        let signature = sitting.signature.as_ref().filter(|_| has_receipt(sitting))?;
-        let evidence = signature.evidence.as_ref()?;
+    /// `None`: there is none to show. A letter that is not the one that was signed is never shown as such.
+    fn of(sitting: &'a Sitting) -> Result<Option<Self>, Failure> {
+        let Some(signature) = sitting.signature.as_ref().filter(|_| has_receipt(sitting)) else {
+            return Ok(None);
+        };
+        let Some(evidence) = &signature.evidence else { return Ok(None) };
+        evidence.check()?;
         let headers = evidence.address_headers.as_ref();
-        Some(Self {
+        Ok(Some(Self {
             object: "authorization_receipt",
             r#type: crate::domain::authorization::AUTHORIZATION_TYPE,
             status: sitting.authorization.status.as_str(),
@@ -100,15 +105,19 @@ impl<'a> Receipt<'a> {
             signed_from_address_of_link_request: evidence.is_from_where_link_was_asked_for(),
             link_id: &evidence.link_id,
             text: &evidence.text,
-        })
+        }))
     }
 }
 
 /// For people.
-pub(super) fn show(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
+pub(super) fn show(
+    visit: &Visit<'_>,
+    token: &LinkToken,
+    sitting: &Sitting,
+) -> Result<Response, Refusal> {
     let text = visit.text;
     let words = &text.receipt;
-    let Some(receipt) = Receipt::of(sitting) else { return none(visit, token, sitting) };
+    let Some(receipt) = Receipt::of(sitting)? else { return Ok(none(visit, token, sitting)) };
     let main = html! {
         h1 { (words.title) }
         p { (words.lead) }
@@ -132,7 +141,7 @@ pub(super) fn show(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> R
         }
         div.actions { a.button.second href=(path(token, "")) { (words.back) } }
     };
-    Page { status: 200, title: words.title, main, script: Script::Own }.render(text)
+    Ok(Page { status: 200, title: words.title, main, script: Script::Own }.render(text))
 }
 
 fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
@@ -173,16 +182,25 @@ fn evidence(visit: &Visit<'_>, receipt: &Receipt<'_>) -> Markup {
 }
 
 /// For programs.
-pub(super) fn for_programs(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
-    Receipt::of(sitting).map_or_else(|| none(visit, token, sitting), |it| json(200, &it))
+pub(super) fn for_programs(
+    visit: &Visit<'_>,
+    token: &LinkToken,
+    sitting: &Sitting,
+) -> Result<Response, Refusal> {
+    let receipt = Receipt::of(sitting)?;
+    Ok(receipt.map_or_else(|| none(visit, token, sitting), |it| json(200, &it)))
 }
 
 /// The signed text, byte for byte.
-pub(super) fn letter(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {
-    let Some(receipt) = Receipt::of(sitting) else { return none(visit, token, sitting) };
+pub(super) fn letter(
+    visit: &Visit<'_>,
+    token: &LinkToken,
+    sitting: &Sitting,
+) -> Result<Response, Refusal> {
+    let Some(receipt) = Receipt::of(sitting)? else { return Ok(none(visit, token, sitting)) };
     let mut headers = vec![("Content-Type", "text/plain; charset=utf-8".to_owned())];
     headers.extend(guards());
-    Response { status: 200, headers, body: receipt.text.as_bytes().to_vec() }
+    Ok(Response { status: 200, headers, body: receipt.text.as_bytes().to_vec() })
 }
 
 fn none(visit: &Visit<'_>, token: &LinkToken, sitting: &Sitting) -> Response {

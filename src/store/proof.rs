@@ -1,5 +1,6 @@
 //! The proof that a file is a good register: `SQLite` finds every page and reference right, and the
-//! facts of every organization and every LOA fold to exactly the rows that readers are answered from.
+//! facts of every organization and every LOA fold to exactly the rows that readers are answered from, and
+//! every letter and every body is the one that its hash was taken of.
 //!
 //! It reads the file and nothing else, in one transaction, row by row: memory does not grow with the
 //! register. It changes nothing.
@@ -16,7 +17,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::store::authorization;
 use crate::store::copy::{Progress, Stage, open_current};
 use crate::store::verification::{fact_from_row, verification_from_columns};
-use crate::store::{Salts, StoreError, damage};
+use crate::store::{RecordsCompared, Salts, StoreError, damage, records};
 
 /// How many faults are named; more are counted.
 const FAULTS_NAMED_MAX: usize = 20;
@@ -42,6 +43,8 @@ pub struct Proof {
     pub authorization_facts: u64,
     /// What Sumsub delivered.
     pub deliveries: u64,
+    /// Letters and bodies, each compared with its hash.
+    pub records: RecordsCompared,
     /// When the last fact became known, if there is one.
     pub newest_fact_at: Option<Timestamp>,
     /// What the secrets of webhook endpoints are derived from, by endpoint.
@@ -82,6 +85,7 @@ fn prove_file(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Proof, 
         Told { done: 0, total: proof.organizations.saturating_add(proof.authorizations), progress };
     fold_verifications(&connection, &mut proof, &mut told)?;
     fold_authorizations(&connection, &mut proof, &mut told)?;
+    proof.records = records::compare(&connection, &mut |words| proof.fault(|| words))?;
     Ok(proof)
 }
 
@@ -141,6 +145,7 @@ fn summary(connection: &Connection) -> Result<Proof, StoreError> {
         deliveries: count("SELECT count(*) FROM delivery")?,
         newest_fact_at: newest.map(Timestamp::from_ms),
         endpoint_salts,
+        records: RecordsCompared::default(),
         faults: Vec::new(),
         fault_count: 0,
     })

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, Row, named_params};
 
 use crate::domain::handoff::AddressHeaders;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{Reader, StoreError, Tx};
+use crate::store::{Reader, StoreError, Tx, records};
 
 /// What was signed on a hand-off page, and from where.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,6 +28,14 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Refuses a letter that is not the one that its SHA-256 was taken of.
+    pub fn check(&self) -> Result<(), StoreError> {
+        if records::fits(self.text.as_bytes(), self.text_sha256) {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt("letter: it is not the one that its SHA-256 was taken of"))
+    }
+
     /// Whether the letter was signed from the address that the link was asked for from; `None`: one of
     /// the two is not known.
     pub fn is_from_where_link_was_asked_for(&self) -> Option<bool> {

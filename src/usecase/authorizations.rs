@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::authorization::{Authorization, AuthorizationStatus};
+use crate::domain::authorization::{Authorization, AuthorizationStatus, SIGNED_ON_PAGE};
 use crate::domain::organization::OrganizationId;
 use crate::domain::text;
 use crate::domain::timestamp::Timestamp;
@@ -98,6 +98,10 @@ pub fn sign_authorization(
     let now = (appliance.clock)();
     if signature.at > now && !is_day_begun(signature.at, now) {
         return Err(ahead(signature.at, now));
+    }
+    if signature.how.trim() == SIGNED_ON_PAGE {
+        let why = format!("only the page itself records a signature on the {SIGNED_ON_PAGE}");
+        return Err(Failure::Invalid(why));
     }
     let event = NewAuthorizationEvent::Signed {
         at: signature.at,

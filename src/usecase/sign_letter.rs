@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::domain::authorization::SIGNED_ON_PAGE;
 use crate::domain::handoff::{AddressHeaders, Stage};
 use crate::domain::letter::Day;
 use crate::domain::organization::Organization;
@@ -15,8 +16,6 @@ use crate::usecase::handoff_links::{Handoff, LinkToken};
 use crate::usecase::open_link::{Sitting, sitting};
 use crate::usecase::{Appliance, Failure};
 
-/// How a signature on the hand-off page is named beside `paper` and others.
-const SIGNED_HOW: &str = "hand-off page";
 /// The most characters of a browser's own word that are kept.
 const USER_AGENT_CHARACTERS_MAX: usize = 300;
 
@@ -129,7 +128,7 @@ pub fn sign_letter(
             at: now,
             signer_name,
             signer_role,
-            how: SIGNED_HOW.to_owned(),
+            how: SIGNED_ON_PAGE.to_owned(),
             reference: before.link.id.clone(),
             evidence: Some(Box::new(Evidence {
                 link_id: before.link.id.clone(),

@@ -12,6 +12,7 @@ use countersign::usecase::back_up::{KeyFit, Target, back_up};
 use countersign::usecase::migrate::migrate;
 use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::cli::{RECEIVERS, Resident, Shell, operator};
 use crate::crash::{kill, serve, shell};
@@ -22,6 +23,18 @@ fn sqlite(path: &Path) -> rusqlite::Connection {
     let flags =
         rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_CREATE;
     rusqlite::Connection::open_with_flags(path, flags).unwrap()
+}
+
+/// A webhook of Sumsub's with that body.
+fn keep_body(register: &rusqlite::Connection, body: &[u8]) {
+    let sha256: [u8; 32] = Sha256::digest(body).into();
+    register
+        .execute(
+            "INSERT INTO delivery (body_sha256, body, headers, received_at_ms)
+             VALUES (?1, ?2, '[]', 1)",
+            (sha256, body),
+        )
+        .unwrap();
 }
 
 fn count(path: &Path, table: &str) -> i64 {
@@ -166,12 +179,7 @@ fn a_backup_killed_at_any_moment_leaves_nothing_that_looks_like_one() {
     let (shell, ..) = register();
     let big = sqlite(&database(&shell));
     for number in 0..24 {
-        big.execute(
-            "INSERT INTO delivery (body_sha256, body, headers, received_at_ms)
-             VALUES (randomblob(32), randomblob(1048576), '[]', ?1)",
-            [number],
-        )
-        .unwrap();
+        keep_body(&big, &vec![number; 1_048_576]);
     }
     drop(big);
     fs::create_dir(shell.directory.file("kept")).unwrap();
@@ -226,12 +234,7 @@ fn a_backup_that_cannot_be_written_to_its_end_says_so_and_leaves_nothing_behind(
 #[ignore = "needs `unshare` and user namespaces, to mount a small file system"]
 fn a_backup_that_does_not_fit_is_refused_before_it_begins() {
     let (shell, ..) = register();
-    sqlite(&database(&shell))
-        .execute_batch(
-            "INSERT INTO delivery (body_sha256, body, headers, received_at_ms)
-             VALUES (randomblob(32), randomblob(8388608), '[]', 1)",
-        )
-        .unwrap();
+    keep_body(&sqlite(&database(&shell)), &vec![7; 8_388_608]);
     fs::create_dir(shell.directory.file("small")).unwrap();
     let program = env!("CARGO_BIN_EXE_countersign");
 
@@ -560,6 +563,10 @@ fn a_migration_that_fails_or_ends_in_wrong_rows_changes_nothing() {
     ] {
         let (shell, path, migration) = earlier_register();
         let names_before = names(&shell.directory.0);
+        let statements = match statements {
+            it if it.starts_with("UPDATE") => format!("{}; {it}", migration.statements).leak(),
+            it => it,
+        };
 
         let failed = migrate(
             &path,

@@ -591,6 +591,28 @@ fn a_signature_is_one_commit_and_never_changes() {
 }
 
 #[test]
+fn a_letter_that_was_changed_behind_the_program_is_not_shown_as_the_signed_one() {
+    let it = Sitting::new("INDIVIDUAL");
+    it.sign();
+    let pages = ["/receipt", "/receipt.json", "/letter.txt"];
+    assert!(pages.iter().all(|page| it.get(page).status == 200));
+    let database = it.rig().database();
+    database
+        .execute_batch(
+            "DROP TRIGGER signature_evidence_is_a_record;
+             UPDATE signature_evidence SET text = 'I give everything away.'",
+        )
+        .unwrap();
+
+    for page in pages {
+        let answer = it.get(page);
+        assert_eq!(answer.status, 500, "{page}");
+        assert!(!answer.text.contains("everything away"), "{page}");
+    }
+    assert_eq!(it.get("/status").status, 200, "the verification goes on");
+}
+
+#[test]
 fn an_operators_own_text_is_what_is_shown_and_signed() {
     let own = "version: ours-7\n== BUSINESS ==\n{customer} lets {broker} act. {date} {version}\n\
                == INDIVIDUAL ==\nI, {customer}, let {broker} act. {date}\n";

@@ -130,6 +130,7 @@ fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
         })?;
         let mut findings = verdicts::look(&store, config, now)?;
         findings.push(receivers::look(&store, config)?);
+        findings.push(records(&store)?);
         Ok((figures, findings))
     });
     let ((figures, oldest), mut findings) = match read {
@@ -160,6 +161,29 @@ fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+/// Whether anything was changed or removed behind the program's back. What the facts fold to is for
+/// `verify`.
+fn records(store: &Store) -> Result<Finding, StoreError> {
+    let mut faults = Vec::new();
+    let compared =
+        store.snapshot(|register| register.compare_records(&mut |words| faults.push(words)))?;
+    let Some(first) = faults.first() else {
+        return Ok(Finding::fine(
+            "records",
+            format!(
+                "{} signed letters and {} bodies of Sumsub's webhooks are what their hashes say",
+                compared.letters, compared.bodies
+            ),
+        ));
+    };
+    Ok(Finding::error(
+        "records",
+        format!("{first} ({} such faults)", faults.len()),
+        "Somebody or something changed what was recorded: it proves nothing any more.",
+        "`countersign verify` names them; keep a copy, and compare with a backup from before",
+    ))
 }
 
 /// A backup in place of a register that is well loses what was recorded since: it is the remedy for a
