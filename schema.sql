@@ -12,7 +12,7 @@
 -- hand-off links only SHA-256.
 
 PRAGMA application_id = 1129531214;   -- 0x4353474E, "CSGN": `file` and we know our own
-PRAGMA user_version = 3;              -- version of this schema; a newer file is refused
+PRAGMA user_version = 4;              -- version of this schema; a newer file is refused
 
 -- One row: what this file is. Test and live never share a file.
 CREATE TABLE register (
@@ -472,7 +472,14 @@ CREATE TRIGGER outgoing_message_is_a_record BEFORE UPDATE ON outgoing_message
     OR NEW.expired_at_ms IS NOT OLD.expired_at_ms
     OR NEW.authorization_sequence IS NOT OLD.authorization_sequence OR NEW.known_at_ms <> OLD.known_at_ms
   BEGIN SELECT RAISE(ABORT, 'outgoing_message rows are facts'); END;
+CREATE TRIGGER outgoing_message_is_kept BEFORE DELETE ON outgoing_message
+  BEGIN SELECT RAISE(ABORT, 'outgoing_message rows are facts'); END;
 CREATE TRIGGER outgoing_attempt_is_a_record BEFORE UPDATE ON outgoing_attempt
+  BEGIN SELECT RAISE(ABORT, 'outgoing_attempt rows are facts'); END;
+CREATE TRIGGER outgoing_attempt_is_kept BEFORE DELETE ON outgoing_attempt
+  WHEN EXISTS (SELECT 1 FROM outgoing_delivery AS d
+               JOIN outgoing_message AS m ON m.message_no = d.message_no
+               WHERE d.delivery_no = OLD.delivery_no AND m.body IS NOT NULL)
   BEGIN SELECT RAISE(ABORT, 'outgoing_attempt rows are facts'); END;
 
 -- `INSERT OR REPLACE` deletes what is in its way without asking the triggers above.
@@ -496,8 +503,41 @@ CREATE TRIGGER signature_evidence_is_not_replaced BEFORE INSERT ON signature_evi
   BEGIN SELECT RAISE(ABORT, 'signature_evidence rows are facts'); END;
 CREATE TRIGGER outgoing_message_is_not_replaced BEFORE INSERT ON outgoing_message
   WHEN EXISTS (SELECT 1 FROM outgoing_message
-               WHERE message_no = NEW.message_no OR message_id = NEW.message_id)
+               WHERE message_no = NEW.message_no OR message_id = NEW.message_id
+                  OR verification_sequence = NEW.verification_sequence
+                  OR (organization_id = NEW.organization_id AND expired_at_ms = NEW.expired_at_ms)
+                  OR authorization_sequence = NEW.authorization_sequence)
   BEGIN SELECT RAISE(ABORT, 'outgoing_message rows are facts'); END;
 CREATE TRIGGER outgoing_attempt_is_not_replaced BEFORE INSERT ON outgoing_attempt
   WHEN EXISTS (SELECT 1 FROM outgoing_attempt WHERE attempt_no = NEW.attempt_no)
   BEGIN SELECT RAISE(ABORT, 'outgoing_attempt rows are facts'); END;
+
+-- What a register, an organization and an LOA are is settled when they are made.
+CREATE TRIGGER register_stays_what_it_is BEFORE UPDATE ON register
+  WHEN NEW.environment <> OLD.environment OR NEW.created_at_ms <> OLD.created_at_ms
+  BEGIN SELECT RAISE(ABORT, 'a register stays what it is'); END;
+CREATE TRIGGER register_is_kept BEFORE DELETE ON register
+  BEGIN SELECT RAISE(ABORT, 'a register stays what it is'); END;
+CREATE TRIGGER register_is_not_replaced BEFORE INSERT ON register
+  WHEN EXISTS (SELECT 1 FROM register)
+  BEGIN SELECT RAISE(ABORT, 'a register stays what it is'); END;
+CREATE TRIGGER organization_stays_what_it_is BEFORE UPDATE ON organization
+  WHEN NEW.organization_id <> OLD.organization_id OR NEW.type <> OLD.type
+    OR NEW.created_by IS NOT OLD.created_by OR NEW.created_at_ms <> OLD.created_at_ms
+  BEGIN SELECT RAISE(ABORT, 'an organization stays what it is'); END;
+CREATE TRIGGER organization_is_not_replaced BEFORE INSERT ON organization
+  WHEN EXISTS (SELECT 1 FROM organization WHERE organization_id = NEW.organization_id)
+  BEGIN SELECT RAISE(ABORT, 'an organization stays what it is'); END;
+CREATE TRIGGER authorization_stays_between_its_parties BEFORE UPDATE ON authorization
+  WHEN NEW.authorization_id <> OLD.authorization_id OR NEW.public_id <> OLD.public_id
+    OR NEW.granting <> OLD.granting OR NEW.authorized <> OLD.authorized OR NEW.type <> OLD.type
+    OR NEW.created_at_ms <> OLD.created_at_ms
+  BEGIN SELECT RAISE(ABORT, 'an LOA stays between its parties'); END;
+CREATE TRIGGER authorization_is_kept BEFORE DELETE ON authorization
+  BEGIN SELECT RAISE(ABORT, 'an LOA stays between its parties'); END;
+CREATE TRIGGER authorization_is_not_replaced BEFORE INSERT ON authorization
+  WHEN EXISTS (SELECT 1 FROM authorization
+               WHERE authorization_id = NEW.authorization_id OR public_id = NEW.public_id
+                  OR (granting = NEW.granting AND authorized = NEW.authorized AND type = NEW.type
+                      AND status IN ('PENDING', 'ACTIVE') AND NEW.status IN ('PENDING', 'ACTIVE')))
+  BEGIN SELECT RAISE(ABORT, 'an LOA stays between its parties'); END;

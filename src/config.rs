@@ -26,7 +26,7 @@ pub use variables::Variables;
 use setting::{
     BACKUP_DIRECTORY, BACKUP_EVERY, BACKUP_KEEP, CLIENT_ADDRESS_HEADER, CONNECTIONS_MAX,
     CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, EVENT_PLACES, IMPORT_MODE, INBOX_DAYS,
-    KEPT_SECRETS_MAX, LETTER, LINK_DAYS, LISTEN, LOG, METRICS_LISTEN, ORGANIZATION_BURST,
+    KEPT_SECRETS_MAX, LETTER, LINK_DAYS, LISTEN, LOG, METRICS_LISTEN, MIGRATE, ORGANIZATION_BURST,
     ORGANIZATION_RATE, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER,
     RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN,
     SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_PROXY, SUMSUB_SECRET_KEY, SUMSUB_URL,
@@ -171,6 +171,8 @@ pub struct Config {
     pub world: World,
     /// The register's file.
     pub database: PathBuf,
+    /// Whether `serve` migrates a register of an earlier version first.
+    pub migrate: bool,
     /// Where `serve` takes connections.
     pub listen: SocketAddr,
     /// How long a session's token lives, in seconds.
@@ -359,6 +361,7 @@ impl Config {
                 word(it, [("test", World::Test), ("live", World::Live)])
             })?,
             database: found.parse(&DATABASE, |it| Some(PathBuf::from(it)))?,
+            migrate: found.parse(&MIGRATE, |it| word(it, [("yes", true), ("no", false)]))?,
             listen: found.parse(&LISTEN, |it| it.parse().ok())?,
             session_ttl_s: found.parse(&SESSION_TTL, |it| value::within(it, 60..=86_400))?,
             import_product: found.parse(&IMPORT_MODE, |it| {

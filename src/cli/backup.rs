@@ -51,6 +51,13 @@ pub(super) struct VerifyArguments {
     shape: Shape,
 }
 
+impl VerifyArguments {
+    /// Whether the register is left out of it.
+    pub(super) fn names_file(&self) -> bool {
+        self.file.is_some()
+    }
+}
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -215,6 +215,7 @@ fn in_the_register(error: &StoreError) -> &'static str {
         | StoreError::Newer { .. }
         | StoreError::Older { .. }
         | StoreError::NotMigratable { .. }
+        | StoreError::OtherSchema { .. }
         | StoreError::Damaged { .. }
         | StoreError::OtherEnvironment { .. }
         | StoreError::Served { .. }

@@ -34,16 +34,21 @@ impl FromArgMatches for SettingFlags {
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
         SETTINGS.iter().fold(command, |command, setting| {
-            command.arg(
-                Arg::new(setting.name)
-                    .long(setting.flag)
-                    .value_name(value_name(setting))
-                    .action(if setting.repeats { ArgAction::Append } else { ArgAction::Set })
-                    .help(help(setting))
-                    .help_heading("Settings")
-                    .global(true)
-                    .hide(!SHOWN.contains(&setting.name)),
-            )
+            let arg = Arg::new(setting.name)
+                .long(setting.flag)
+                .value_name(value_name(setting))
+                .action(if setting.repeats { ArgAction::Append } else { ArgAction::Set })
+                .help(help(setting))
+                .help_heading("Settings")
+                .global(true)
+                .hide(!SHOWN.contains(&setting.name));
+            // Its value is written behind `=`: what comes after a blank is the next argument.
+            command.arg(match setting.alone {
+                None => arg,
+                Some(value) => {
+                    arg.num_args(0..=1).require_equals(true).default_missing_value(value)
+                }
+            })
         })
     }
 

@@ -6,7 +6,8 @@ use super::exit::CliError;
 use super::output::{Answer, Format, table};
 use super::progress::Bar;
 use super::wiring::real_clock;
-use super::{Operator, Shape};
+use super::{Operator, Shape, supervisor};
+use crate::config::Config;
 use crate::store::{MIGRATIONS, Migration, steps_for};
 use crate::usecase::migrate::migrate;
 
@@ -39,6 +40,22 @@ pub(super) fn run(operator: &Operator, arguments: &MigrateArguments) -> Result<A
     drop(shown);
     let done = done?;
     Ok(answer(format, (done.from, &done.steps), done.before.map(|it| it.display().to_string())))
+}
+
+/// Migrates the register of a service that starts, if it is of an earlier version. How long it takes is
+/// told to the service manager, which would else end it.
+pub(super) fn at_start(config: &Config) -> Result<(), CliError> {
+    let register = &config.database;
+    if !register.exists() || steps_for(register, MIGRATIONS)?.1.is_empty() {
+        return Ok(());
+    }
+    tracing::warn!(path = %register.display(), "migrating a register of an earlier version");
+    let done = migrate(register, MIGRATIONS, real_clock()(), &mut |it| {
+        supervisor::is_migrating(it);
+    })?;
+    let before = done.before.map(|it| it.display().to_string()).unwrap_or_default();
+    tracing::warn!(from = done.from, kept_as = before, "migrated and proven");
+    Ok(())
 }
 
 fn answer(format: Format, (from, steps): (i32, &[Migration]), before: Option<String>) -> Answer {

@@ -15,6 +15,7 @@ mod explain;
 mod flags;
 mod identity;
 mod inbox;
+mod installed;
 mod key;
 mod link;
 mod logging;
@@ -150,8 +151,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
     let actor = identity::actor(variables);
-    let operator =
-        || Config::load(&cli.settings.0, variables).map(|config| Operator { config, actor });
+    let load = || Config::load(&cli.settings.0, variables);
+    let operator = || -> Result<Operator, CliError> {
+        let config = load()?;
+        installed::check(&config)?;
+        Ok(Operator { config, actor: actor.clone() })
+    };
     let unknown = variables.unknown();
     let colours = if variables.refuse_colours() { Colours::Refused } else { Colours::Allowed };
     match cli.command {
@@ -166,13 +171,15 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Inbox(arguments) => inbox::run(&operator()?, &arguments),
         Command::Reconcile(arguments) => reconcile::run(&operator()?, &arguments),
         Command::Backup(arguments) => backup::run(&operator()?, &arguments),
+        // A file that is named is read, whatever is installed here.
+        Command::Verify(arguments) if arguments.names_file() => {
+            backup::verify(&Operator { config: load()?, actor }, &arguments)
+        }
         Command::Verify(arguments) => backup::verify(&operator()?, &arguments),
         Command::Restore(arguments) => backup::put_back(&operator()?, &arguments),
         Command::Migrate(arguments) => migrate::run(&operator()?, &arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&operator()?, &arguments)),
-        Command::Config(arguments) => {
-            Ok(configuration::show(&operator()?.config, &unknown, &arguments))
-        }
+        Command::Config(arguments) => Ok(configuration::show(&load()?, &unknown, &arguments)),
         Command::Openapi => Ok(openapi::print()),
         Command::Completions(arguments) => Ok(shell::completions(Cli::command(), &arguments)),
         Command::Man(arguments) => shell::man(Cli::command(), &arguments),

@@ -44,12 +44,17 @@ fn percent(progress: Progress) -> u64 {
     progress.done.saturating_mul(100).checked_div(progress.total).unwrap_or(0).min(100)
 }
 
-fn line(progress: Progress) -> String {
-    let doing = match progress.stage {
+/// What is being done, in words.
+pub(super) fn stage(stage: Stage) -> &'static str {
+    match stage {
         Stage::Copying => "copying",
         Stage::Checking => "checking pages and references",
         Stage::Folding => "folding facts",
-    };
+    }
+}
+
+fn line(progress: Progress) -> String {
+    let doing = stage(progress.stage);
     if progress.total == 0 {
         return format!("{doing} …");
     }

@@ -10,6 +10,7 @@ use signal_hook::iterator::Signals;
 
 use super::exit::{CliError, Exit};
 use super::logging;
+use super::migrate;
 use super::output::{Answer, tell};
 use super::supervisor::{self, Watchdog};
 use super::wiring::{Asks, appliance};
@@ -45,6 +46,9 @@ Examples:
   COUNTERSIGN_SUMSUB_APP_TOKEN_FILE=/run/secrets/token \\
     countersign serve --listen 0.0.0.0:8080 --database /var/lib/countersign/test.db
 
+With --migrate, a register of an earlier version is migrated before it is served,
+as `countersign migrate` does it; without, it is refused.
+
 Every setting can be given here; `countersign config --help` lists them. SIGTERM
 and SIGINT let requests in flight finish; a second signal does not wait.";
 
@@ -59,6 +63,9 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
         return Err(CliError::new(Exit::Usage, without_account(config, &error.to_string())));
     }
     // One server a register: each would deliver the same messages, and neither could be restored.
+    if config.migrate {
+        migrate::at_start(config)?;
+    }
     let _serving = ServingLock::take(&config.database)?;
     let appliance = Arc::new(appliance(config, Opening::CreateIfMissing, Asks::Sumsub)?);
     let listener = bind(config.listen)?;

@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use crate::store::StoreError;
+use super::progress;
+use crate::store::{Progress, StoreError};
 use crate::usecase::Appliance;
+
+/// How long a migration may go without telling how far it is: the check of a large file's pages is one step.
+const MIGRATION_STEP_MAX: Duration = Duration::from_secs(3600);
 
 /// Says that connections are taken.
 pub(super) fn is_ready(status: &str) {
@@ -20,6 +24,13 @@ pub(super) fn is_ready(status: &str) {
 /// Says that requests in flight are finished, and no more are taken.
 pub(super) fn is_stopping() {
     say(&[NotifyState::Stopping, NotifyState::Status("requests in flight finish")]);
+}
+
+/// Says that a migration goes on, and asks for more time: it takes as long as the register is large.
+pub(super) fn is_migrating(progress: Progress) {
+    let status = format!("migrates the register: {}", progress::stage(progress.stage));
+    let more_us = u32::try_from(MIGRATION_STEP_MAX.as_micros()).unwrap_or(u32::MAX);
+    say(&[NotifyState::ExtendTimeoutUsec(more_us), NotifyState::Status(&status)]);
 }
 
 fn say(states: &[NotifyState<'_>]) {

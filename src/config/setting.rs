@@ -16,6 +16,8 @@ pub struct Setting {
     pub secrecy: Secrecy,
     /// Whether its flag may be given several times; its values are then one text with commas.
     pub repeats: bool,
+    /// What its flag means when it is given without a value; `None`: it needs one.
+    pub alone: Option<&'static str>,
     /// What it may be.
     pub accepted: &'static str,
     /// What it does, in one line.
@@ -47,13 +49,13 @@ impl Setting {
 
     const fn open(name: &'static str, default: Option<&'static str>, doc: &'static str) -> Self {
         let (secrecy, accepted) = (Secrecy::Open, "any text");
-        Self { name, flag: name, default, secrecy, repeats: false, accepted, doc }
+        Self { name, flag: name, default, secrecy, repeats: false, alone: None, accepted, doc }
     }
 
     const fn secret(name: &'static str, flag: &'static str, doc: &'static str) -> Self {
         let accepted = "a text of one line";
         let secrecy = Secrecy::Secret;
-        Self { name, flag, default: None, secrecy, repeats: false, accepted, doc }
+        Self { name, flag, default: None, secrecy, repeats: false, alone: None, accepted, doc }
     }
 
     const fn may_hold_login(self) -> Self {
@@ -62,6 +64,10 @@ impl Setting {
 
     const fn repeats(self) -> Self {
         Self { repeats: true, ..self }
+    }
+
+    const fn alone(self, value: &'static str) -> Self {
+        Self { alone: Some(value), ..self }
     }
 
     const fn accepts(self, accepted: &'static str) -> Self {
@@ -74,6 +80,13 @@ pub(super) static ENVIRONMENT: Setting =
         .accepts("test or live");
 pub(super) static DATABASE: Setting =
     Setting::open("database", Some("countersign.db"), "The register's file").accepts("a path");
+pub(super) static MIGRATE: Setting = Setting::open(
+    "migrate",
+    Some("no"),
+    "Whether `serve` migrates a register of an earlier version before it serves it",
+)
+.alone("yes")
+.accepts("yes or no");
 pub(super) static LISTEN: Setting =
     Setting::open("listen", Some("127.0.0.1:8080"), "Where `serve` takes connections")
         .accepts("an IP address and a port, as 127.0.0.1:8080 or [::1]:8080");
@@ -274,9 +287,10 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 42] = [
+pub static SETTINGS: [&Setting; 43] = [
     &ENVIRONMENT,
     &DATABASE,
+    &MIGRATE,
     &LISTEN,
     &SUMSUB_URL,
     &SUMSUB_PROXY,

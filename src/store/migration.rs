@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::store::copy::open_existing;
 use crate::store::replace::leave_log_mode;
 use crate::store::serving::ServingLock;
-use crate::store::{SCHEMA_VERSION, StoreError, damage, open_connection};
+use crate::store::{SCHEMA_VERSION, StoreError, damage, open_connection, shape};
 
 /// One step: from the version before `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,11 @@ pub const MIGRATIONS: &[Migration] = &[
         what: "keys name the key that made them, links end, ids no longer count rows",
         statements: include_str!("to_version_3.sql"),
     },
+    Migration {
+        to: 4,
+        what: "events for callers cannot be deleted, and no fact can be pushed out by another",
+        statements: include_str!("to_version_4.sql"),
+    },
 ];
 
 /// The steps that a register needs; none if it is of this program's version.
@@ -45,17 +50,22 @@ pub fn steps_for<'m>(
     register: &Path,
     migrations: &'m [Migration],
 ) -> Result<(i32, &'m [Migration]), StoreError> {
-    let version = || -> Result<i32, StoreError> {
-        let connection = open_existing(register)?;
-        Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
-    };
-    let found = version().map_err(|it| damage(register, it))?;
+    found_steps(register, migrations).map_err(|it| damage(register, it))
+}
+
+fn found_steps<'m>(
+    register: &Path,
+    migrations: &'m [Migration],
+) -> Result<(i32, &'m [Migration]), StoreError> {
+    let connection = open_existing(register)?;
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let from = migrations.partition_point(|it| it.to <= found);
     let steps = migrations.get(from..).unwrap_or_default();
     let count = usize::try_from(SCHEMA_VERSION.saturating_sub(found)).unwrap_or(usize::MAX);
     if steps.len() != count {
         return Err(StoreError::NotMigratable { path: register.to_owned(), found });
     }
+    shape::check_steps(register, &connection, (found, steps))?;
     Ok((found, steps))
 }
 
@@ -69,6 +79,7 @@ pub fn apply(copy: &Path, steps: &[Migration]) -> Result<(), StoreError> {
         transaction.execute_batch(step.statements)?;
         transaction.pragma_update(None, "user_version", step.to)?;
     }
+    shape::check(copy, &transaction)?;
     transaction.commit()?;
     Ok(())
 }

@@ -36,6 +36,7 @@ mod replace;
 mod retention;
 mod review;
 mod serving;
+mod shape;
 mod signature;
 mod verification;
 mod webhook_endpoint;
@@ -95,7 +96,7 @@ pub const SCHEMA: &str = include_str!("../../schema.sql");
 /// `application_id` of `schema.sql`.
 const APPLICATION_ID: i32 = 0x4353_474E;
 /// `user_version` of `schema.sql`.
-const SCHEMA_VERSION: i32 = 3;
+const SCHEMA_VERSION: i32 = 4;
 /// Small reads do not scale past a few connections (shared locks), and idle ones cost memory.
 const READERS: usize = 4;
 
@@ -152,6 +153,20 @@ pub enum StoreError {
         path: PathBuf,
         /// Its `user_version`.
         found: i32,
+    },
+    /// The file's tables are not those of its version.
+    #[error(
+        "{path} says that it is of schema {version}, but its schema is another ({differences}): a \
+         program between two versions made it, or somebody changed it. Put a backup in its place \
+         with `countersign restore`, or name another file with --database; nothing was changed"
+    )]
+    OtherSchema {
+        /// The file.
+        path: PathBuf,
+        /// Its `user_version`.
+        version: i32,
+        /// The first few, in words.
+        differences: String,
     },
     /// `SQLite` cannot make sense of the file.
     #[error(
@@ -280,6 +295,7 @@ impl Store {
         opening: Opening,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
+        check_is_file(path)?;
         if is_new(path) && opening == Opening::MustExist {
             return Err(StoreError::Missing(path.to_owned()));
         }
@@ -459,11 +475,21 @@ fn prepare(
     Ok(connection)
 }
 
-/// A register holds names of customers: nobody but the owner reads it. Best effort; opening the
+/// A register holds names of customers: nobody but the owner reads it, nor its log, which takes over its
+/// mode. That goes for an empty file that somebody has put there as well. Best effort; opening the
 /// database reports what really fails.
 fn create_private_file(path: &Path) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    drop(std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path));
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let opened = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    drop(opened.and_then(|it| it.set_permissions(std::fs::Permissions::from_mode(0o600))));
+}
+
+/// Refuses a directory, a pipe and the like before anything is made beside them.
+pub(super) fn check_is_file(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path) {
+        Ok(it) if !it.is_file() => Err(StoreError::Foreign(path.to_owned())),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn create_schema(
@@ -508,13 +534,13 @@ fn check_kind(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Also of a file that [`check_kind`] found to be a register: is it of this version?
+/// Also of a file that [`check_kind`] found to be a register: is it of this version, and truly?
 fn check_version(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let found = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i32>(0))?;
     if found < SCHEMA_VERSION {
         return Err(StoreError::Older { path: path.to_owned(), found });
     }
-    Ok(())
+    shape::check(path, connection)
 }
 
 fn check_environment(

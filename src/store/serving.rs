@@ -10,8 +10,8 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::store::StoreError;
 use crate::store::files::{beside, file_error};
+use crate::store::{StoreError, check_is_file};
 
 /// The right to serve a register, or to put another file in its place.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub struct ServingLock {
 impl ServingLock {
     /// Takes the lock, or says at once which process has it ([`StoreError::Served`]).
     pub fn take(register: &Path) -> Result<Self, StoreError> {
+        check_is_file(register)?;
         let path = lock_path(register);
         let failed = |it: std::io::Error| file_error("lock", &path, &it);
         let mut file = OpenOptions::new()

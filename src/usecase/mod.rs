@@ -360,6 +360,7 @@ impl From<StoreError> for Failure {
             | StoreError::Newer { .. }
             | StoreError::Older { .. }
             | StoreError::NotMigratable { .. }
+            | StoreError::OtherSchema { .. }
             | StoreError::Damaged { .. }
             | StoreError::OtherEnvironment { .. }
             | StoreError::Served { .. }

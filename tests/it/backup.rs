@@ -532,8 +532,8 @@ fn earlier_register() -> (Shell, PathBuf, Migration) {
             |row| row.get::<_, String>(0),
         )
         .unwrap();
-    connection.execute_batch("DROP TABLE gate_refusal; PRAGMA user_version = 2").unwrap();
-    (shell, path, Migration { to: 3, what: "refused calls", statements: statements.leak() })
+    connection.execute_batch("DROP TABLE gate_refusal; PRAGMA user_version = 3").unwrap();
+    (shell, path, Migration { to: 4, what: "refused calls", statements: statements.leak() })
 }
 
 #[test]
@@ -545,20 +545,21 @@ fn a_register_of_an_earlier_version_is_migrated_as_a_proven_copy_and_kept() {
     let now = Timestamp::parse("2026-05-14").unwrap();
     let done = migrate(&path, &[migration], now, &mut |_| {}).unwrap();
 
-    assert_eq!((done.from, done.steps.as_slice()), (2, &[migration][..]));
+    assert_eq!((done.from, done.steps.as_slice()), (3, &[migration][..]));
     assert!(shell.run(&["org", "list"]).ok().contains("Acme"));
     assert_eq!(count(&path, "gate_refusal"), 0);
     let before = done.before.unwrap();
-    assert!(before.ends_with("countersign.db.version-2-20260514T000000000Z"), "{before:?}");
-    assert_eq!(sqlite(&before).pragma_query_value(None, "user_version", |it| it.get(0)), Ok(2));
+    assert!(before.ends_with("countersign.db.version-3-20260514T000000000Z"), "{before:?}");
+    assert_eq!(sqlite(&before).pragma_query_value(None, "user_version", |it| it.get(0)), Ok(3));
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(shell.run(&["migrate"]).ok().contains("of version 3, and so is this program"));
+    assert!(shell.run(&["migrate"]).ok().contains("of version 4, and so is this program"));
 }
 
 #[test]
 fn a_migration_that_fails_or_ends_in_wrong_rows_changes_nothing() {
     for (statements, words) in [
         ("CREATE TABLE gate_refusal (x); SELECT nonsense;", "nonsense"),
+        ("CREATE TABLE gate_refusal (x)", "the table gate_refusal is another"),
         ("UPDATE verification SET lapsed = 1", "facts and its rows do not agree"),
     ] {
         let (shell, path, migration) = earlier_register();
@@ -576,7 +577,7 @@ fn a_migration_that_fails_or_ends_in_wrong_rows_changes_nothing() {
         );
 
         assert!(failed.unwrap_err().to_string().contains(words));
-        assert_eq!(sqlite(&path).pragma_query_value(None, "user_version", |it| it.get(0)), Ok(2));
+        assert_eq!(sqlite(&path).pragma_query_value(None, "user_version", |it| it.get(0)), Ok(3));
         let is_side_file = |it: &String| {
             it.strip_suffix(".lock").is_some() || it.ends_with("-wal") || it.ends_with("-shm")
         };

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::rig::Directory;
 
 /// What a secret looks like here, so that any trace of one is found.
-const SECRETS: [(&str, &str); 3] = [
+pub(crate) const SECRETS: [(&str, &str); 3] = [
     ("COUNTERSIGN_SUMSUB_APP_TOKEN", "sbx:Qaaaa.Qbbbb"),
     ("COUNTERSIGN_SUMSUB_SECRET_KEY", "Qcccc"),
     ("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "Qdddd"),
@@ -19,7 +19,7 @@ const SECRETS: [(&str, &str); 3] = [
 /// The receivers of the tests.
 pub(crate) const RECEIVERS: (&str, &str) = ("COUNTERSIGN_WEBHOOK_ALLOW", "127.0.0.0/8,::1");
 /// Nobody listens there.
-const SUMSUB: [(&str, &str); 3] = [
+pub(crate) const SUMSUB: [(&str, &str); 3] = [
     ("COUNTERSIGN_SUMSUB_URL", "http://127.0.0.1:9"),
     ("COUNTERSIGN_SUMSUB_LEVEL_BUSINESS", "kyb"),
     ("COUNTERSIGN_SUMSUB_LEVEL_INDIVIDUAL", "kyc"),

@@ -299,11 +299,11 @@ fn only_a_damaged_register_is_to_be_replaced_by_a_backup() {
     told("by a newer version", "run the newer countersign");
     open().execute_batch("PRAGMA user_version = 0").unwrap();
     told("by an earlier version", "countersign migrate");
-    open().execute_batch("PRAGMA user_version = 3; PRAGMA application_id = 7").unwrap();
+    open().execute_batch("PRAGMA user_version = 4; PRAGMA application_id = 7").unwrap();
     told("is not a Countersign register", "name another file with --database");
     fs::rename(&path, shell.directory.file("aside")).unwrap();
     fs::create_dir(&path).unwrap();
-    told("the register answered", "shows whether it may be written");
+    told("is not a Countersign register", "name another file with --database");
     fs::remove_dir(&path).unwrap();
 
     fs::rename(shell.directory.file("aside"), &path).unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::rig::{Directory, Rig, START_MS};
 use countersign::domain::environment::Environment;
 use countersign::domain::timestamp::Timestamp;
-use countersign::store::{Opening, Store};
+use countersign::store::{Opening, ServingLock, Store};
 
 fn open(
     directory: &Directory,
@@ -181,4 +181,34 @@ fn the_poll_reads_by_keys_alone() {
 
     assert_eq!(plan.len(), 4);
     assert!(plan.iter().all(|it| it.starts_with("SEARCH")), "{plan:?}");
+}
+
+#[test]
+fn an_empty_file_that_anybody_could_read_becomes_a_private_register() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = Directory::new();
+    let path = directory.file("register.db");
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+
+    let _open = open(&directory, Environment::Test, Opening::CreateIfMissing).unwrap();
+
+    for ending in ["", "-wal", "-shm"] {
+        let file = directory.file(&format!("register.db{ending}"));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{ending}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_and_nothing_is_made_beside_it() {
+    let directory = Directory::new();
+    fs::create_dir(directory.file("register.db")).unwrap();
+
+    let sentence = open(&directory, Environment::Test, Opening::CreateIfMissing).err().unwrap();
+    let locked = ServingLock::take(&directory.file("register.db")).unwrap_err().to_string();
+
+    for it in [sentence, locked] {
+        assert!(it.contains("is not a Countersign register: name another file"), "{it}");
+    }
+    assert_eq!(fs::read_dir(&directory.0).unwrap().count(), 1);
 }

@@ -370,10 +370,7 @@ fn facts_cannot_be_changed_deleted_or_replaced() {
         }
         refused(&format!("INSERT OR REPLACE INTO {table} SELECT * FROM {table}"));
         refused(&format!("REPLACE INTO {table} SELECT * FROM {table} LIMIT 1"));
-        // Messages and attempts go by age; the rest stays for ever.
-        if !table.starts_with("outgoing") {
-            refused(&format!("DELETE FROM {table}"));
-        }
+        refused(&format!("DELETE FROM {table}"));
         assert_eq!(whole(table), before, "{table}");
     }
     // A body goes by age, and takes nothing else with it.
@@ -382,6 +379,45 @@ fn facts_cannot_be_changed_deleted_or_replaced() {
         assert!(database.execute(&statement, []).is_err(), "{statement}");
     }
     assert!(database.execute("UPDATE delivery SET body = NULL", []).is_ok());
+}
+
+#[test]
+fn no_row_takes_the_place_of_another_and_organizations_and_letters_stay_what_they_are() {
+    let inbox = Inbox::new();
+    inbox.deliver(&inbox.green(1));
+    inbox.rig.sign(&inbox.customer, &inbox.broker.id);
+    let database = inbox.rig.database();
+    database.pragma_update(None, "foreign_keys", false).unwrap();
+    for (table, columns) in [
+        ("delivery", "NULL, body_sha256, body, headers, event_type, applicant_id, received_at_ms"),
+        (
+            "outgoing_message",
+            "NULL, 'msg_new', type, organization_id, verification_sequence, expired_at_ms,
+             authorization_sequence, body, known_at_ms",
+        ),
+    ] {
+        let statement = format!("INSERT OR REPLACE INTO {table} SELECT {columns} FROM {table}");
+        let error = database.execute(&statement, []).unwrap_err().to_string();
+        assert!(error.contains("are facts"), "{statement}: {error}");
+    }
+    // What a register, an organization and an LOA are is settled when they are made.
+    for statement in [
+        "UPDATE register SET environment = 'live'",
+        "DELETE FROM register",
+        "INSERT OR REPLACE INTO register SELECT 1, 'live', created_at_ms FROM register",
+        "UPDATE organization SET type = 'INDIVIDUAL'",
+        "UPDATE organization SET created_by = NULL WHERE created_by IS NOT NULL",
+        "INSERT OR REPLACE INTO organization SELECT * FROM organization",
+        "UPDATE authorization SET authorized = granting || 'x'",
+        "UPDATE authorization SET public_id = 'loa_1'",
+        "DELETE FROM authorization",
+        "INSERT OR REPLACE INTO authorization SELECT * FROM authorization",
+        "INSERT OR REPLACE INTO authorization (granting, authorized, type, status, created_at_ms,
+           updated_at_ms) SELECT granting, authorized, type, 'PENDING', 0, 0 FROM authorization",
+    ] {
+        let error = database.execute(statement, []).unwrap_err().to_string();
+        assert!(error.contains(" stays "), "{statement}: {error}");
+    }
 }
 
 /// Every row is the fold of its facts.

@@ -94,6 +94,40 @@ systemctl stop countersign
 [ "$(systemctl show -p Result --value countersign)" = success ]
 said "stopped in order"
 
+# A register of an earlier version, as an upgrade finds it.
+earlier() {
+  install -o countersign -g countersign -m 0600 /root/register-3.db "/var/lib/countersign/$1.db"
+  sed -i "s|^COUNTERSIGN_DATABASE=.*|COUNTERSIGN_DATABASE=/var/lib/countersign/$1.db|" /etc/countersign/environment
+}
+earlier upgraded
+dpkg -i /root/countersign.deb 2>&1 | grep -q 'countersign-operator migrate'
+systemctl start countersign 2>/dev/null && exit 1
+wait_for systemctl is-failed countersign
+[ "$(systemctl show -p NRestarts --value countersign)" = 0 ]
+journalctl -u countersign --output=cat --no-pager | grep -q 'written by an earlier version'
+systemctl reset-failed countersign
+countersign-operator migrate >/dev/null 2>&1
+if dpkg -i /root/countersign.deb 2>&1 | grep -q 'countersign-operator migrate'; then exit 1; fi
+systemctl start countersign
+is_ready >/dev/null
+systemctl stop countersign
+said "an upgrade says that there is something to migrate, and the service does not try again and again"
+
+earlier by-itself
+echo COUNTERSIGN_MIGRATE=yes >>/etc/countersign/environment
+systemctl start countersign
+is_ready >/dev/null
+countersign-operator verify | grep -q '^Good'
+systemctl stop countersign
+sed -i '/^COUNTERSIGN_MIGRATE=/d' /etc/countersign/environment
+sed -i 's|^COUNTERSIGN_DATABASE=.*|COUNTERSIGN_DATABASE=/var/lib/countersign/register.db|' /etc/countersign/environment
+said "a service that may migrates by itself"
+
+code=0
+(cd /root && countersign org create --name Stray --type BUSINESS) 2>/root/plain || code=$?
+[ "$code" = 2 ] && grep -q 'sudo countersign-operator' /root/plain && [ ! -e /root/countersign.db ]
+said "a plain countersign beside the service names the operator's one, and makes no register of its own"
+
 sed -i 's/^COUNTERSIGN_ENVIRONMENT=.*/COUNTERSIGN_ENVIRONMENT=tset/' /etc/countersign/environment
 systemctl start countersign 2>/dev/null && exit 1
 wait_for systemctl is-failed countersign

@@ -35,6 +35,13 @@ trap 'rm -rf "$machine"' EXIT
 cp -a "$place/debian/." "$machine/"
 cp "$package" "$machine/root/countersign.deb"
 install -m 755 inside.sh "$machine/root/inside.sh"
+python3 - "$root/tests/it/registers/3.sql" "$machine/root/register-3.db" <<'MAKE'
+import sqlite3, sys
+register = sqlite3.connect(sys.argv[2])
+# Older SQLite than the program's own says of a JSON that is NULL that it is none.
+register.execute("PRAGMA ignore_check_constraints = ON")
+register.executescript(open(sys.argv[1], encoding="utf-8").read())
+MAKE
 cat >"$machine/etc/systemd/system/inside.service" <<'UNIT'
 [Unit]
 After=multi-user.target

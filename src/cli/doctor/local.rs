@@ -199,7 +199,7 @@ fn no_register(config: &Config, error: &StoreError) -> Finding {
                 "`countersign org create`, or name another file with --database",
             );
         }
-        StoreError::Damaged { .. } | StoreError::Corrupt(_) => {
+        StoreError::Damaged { .. } | StoreError::Corrupt(_) | StoreError::OtherSchema { .. } => {
             "`countersign verify` says what is wrong; `countersign restore BACKUP` puts a backup in \
              its place"
                 .to_owned()
