@@ -12,6 +12,7 @@ use std::path::Path;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use crate::store::cancel::Cancel;
 use crate::store::files::file_error;
 use crate::store::{StoreError, check_kind, check_version, damage, open_connection};
 
@@ -44,10 +45,20 @@ pub enum Stage {
 /// copy is a plain database of one file, without a log beside it.
 pub fn copy_register(
     from: &Path,
-    (to, file): (&Path, &File),
+    to: (&Path, &File),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), StoreError> {
-    copy(from, (to, file), progress).map_err(|it| damage(from, it))
+    copy_register_unless(&Cancel::default(), from, to, progress)
+}
+
+/// As [`copy_register`], until it is given up with [`StoreError::Closed`].
+pub fn copy_register_unless(
+    cancel: &Cancel,
+    from: &Path,
+    to: (&Path, &File),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), StoreError> {
+    copy(cancel, from, to, progress).map_err(|it| damage(from, it))
 }
 
 /// Bytes that a copy of the register needs now.
@@ -82,6 +93,7 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn copy(
+    cancel: &Cancel,
     from: &Path,
     (to, file): (&Path, &File),
     progress: &mut dyn FnMut(Progress),
@@ -105,6 +117,7 @@ fn copy(
         .map_err(written)?;
     let backup = Backup::new(&source, &mut target).map_err(written)?;
     loop {
+        cancel.check()?;
         let step = backup.step(STEP_PAGES).map_err(written)?;
         file.sync_data().map_err(|it| file_error("sync", to, &it))?;
         let pages = backup.progress();

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::StatVfsMountFlags;
+
 use crate::store::StoreError;
 
 /// The file of that ending beside another: `register.db` and `.lock` give `register.db.lock`.
@@ -51,9 +53,26 @@ pub fn copy_private(from: &Path, to: &Path) -> Result<(), StoreError> {
 
 /// Bytes that may still be written into the file system of a directory.
 pub fn free_bytes(directory: &Path) -> Result<u64, StoreError> {
-    rustix::fs::statvfs(directory)
-        .map(|it| it.f_bavail.saturating_mul(it.f_frsize))
-        .map_err(|it| file_error("read", directory, &it.into()))
+    // One that does not say is not held to be full.
+    room(directory).map(|it| it.free_bytes.unwrap_or(u64::MAX))
+}
+
+/// What a file system says of itself.
+pub(super) struct FileSystem {
+    /// Bytes that may still be written; `None`: it does not say.
+    pub(super) free_bytes: Option<u64>,
+    pub(super) is_read_only: bool,
+}
+
+/// What the file system of a directory says.
+pub(super) fn room(directory: &Path) -> Result<FileSystem, StoreError> {
+    let it =
+        rustix::fs::statvfs(directory).map_err(|it| file_error("read", directory, &it.into()))?;
+    Ok(FileSystem {
+        // No size at all: a file system without a limit, or one that knows of none.
+        free_bytes: (it.f_blocks > 0).then(|| it.f_bavail.saturating_mul(it.f_frsize)),
+        is_read_only: it.f_flag.contains(StatVfsMountFlags::RDONLY),
+    })
 }
 
 pub(super) fn file_error(doing: &'static str, path: &Path, error: &std::io::Error) -> StoreError {

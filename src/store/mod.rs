@@ -9,11 +9,13 @@ mod access;
 mod activity;
 mod authorization;
 mod authorization_row;
+mod cancel;
 mod changes;
 mod clock;
 mod copy;
 mod delivery;
 mod delivery_row;
+mod disk;
 mod figures;
 pub mod files;
 mod gate_refusal;
@@ -30,6 +32,8 @@ mod outgoing_message;
 mod outgoing_row;
 mod overview;
 mod proof;
+mod readers;
+mod readiness;
 mod reconciliation;
 mod records;
 mod replace;
@@ -44,8 +48,8 @@ mod writer;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -57,8 +61,9 @@ pub use authorization::{
     AuthorizationCause, AuthorizationFilter, AuthorizationNote, NewAuthorizationEvent, Role,
 };
 pub use authorization_row::{AuthorizationRow, AuthorizationsShown};
+pub use cancel::Cancel;
 pub use changes::{Changes, Watch, WatchEnd, Woken};
-pub use copy::{Progress, Stage, copy_register, register_bytes};
+pub use copy::{Progress, Stage, copy_register, copy_register_unless, register_bytes};
 pub use delivery::{Delivery, NewDelivery, Outcome};
 pub use delivery_row::DeliveryRow;
 pub use figures::Figures;
@@ -75,7 +80,8 @@ pub use outgoing_delivery::{
 };
 pub use outgoing_row::OutgoingRow;
 pub use overview::{CommitWatch, Overview};
-pub use proof::{Proof, prove};
+pub use proof::{Proof, prove, prove_unless};
+pub use readiness::{Readiness, Room};
 pub use reconciliation::{LastPass, Patience, Question};
 pub use records::RecordsCompared;
 pub use replace::{Losses, losses, put_in_place};
@@ -85,7 +91,7 @@ pub use serving::ServingLock;
 pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, DatedBy, NewFact, Recorded, RecordedFact};
 pub use webhook_endpoint::{Salts, WebhookEndpoint};
-pub use writer::WriterTally;
+pub use writer::{Folded, WriterTally};
 
 use crate::domain::environment::Environment;
 use crate::domain::organization::OrganizationId;
@@ -249,6 +255,7 @@ impl StoreError {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
+        disk::note(&error);
         Self::Sqlite(Arc::new(error))
     }
 }
@@ -257,9 +264,8 @@ impl From<rusqlite::Error> for StoreError {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    reader: Mutex<Connection>,
-    spare_readers: Vec<Mutex<Connection>>,
-    next_reader: AtomicUsize,
+    files: readiness::Files,
+    readers: readers::Readers,
     changes: Arc<Changes>,
     writer: writer::Writer,
     /// How scheduled backups fare.
@@ -301,14 +307,13 @@ impl Store {
         }
         let connection = prepare(path, environment, now).map_err(|it| damage(path, it))?;
         let changes = Arc::new(Changes::default());
-        let spare_readers = (1..READERS)
-            .map(|_| Ok(Mutex::new(open_reader(path)?)))
-            .collect::<Result<Vec<_>, StoreError>>()?;
+        let spares =
+            (1..READERS).map(|_| open_reader(path)).collect::<Result<Vec<_>, StoreError>>()?;
+        let readers = readers::Readers::new(open_reader(path)?, spares);
         Ok(Self {
             path: path.to_owned(),
-            reader: Mutex::new(open_reader(path)?),
-            spare_readers,
-            next_reader: AtomicUsize::new(0),
+            files: readiness::Files::of(path),
+            readers,
             writer: writer::Writer::start(connection, Arc::clone(&changes))?,
             changes,
             backups: BackupTally::default(),
@@ -318,11 +323,20 @@ impl Store {
     /// From now on reads copy what they need instead of mapping the file: slower, but this process's
     /// memory does not grow with the register. For a process beside the server.
     pub fn unmap(&self) -> Result<(), StoreError> {
-        for reader in self.spare_readers.iter().chain([&self.reader]) {
-            let connection = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            connection.execute_batch("PRAGMA mmap_size = 0")?;
+        self.readers.for_each(|it| Ok(it.execute_batch("PRAGMA mmap_size = 0")?))
+    }
+
+    /// Closes the register, as explicitly as the end of a server has to be: other threads may still have
+    /// it. Later reads and writes get [`StoreError::Closed`]; writes that wait are done first; what still
+    /// reads is interrupted. Then the log is folded into the file, and other processes that read from it
+    /// are waited for, `patience` at the most in each of three steps. `None`: it was closed before.
+    pub fn close(&self, patience: Duration) -> Option<Folded> {
+        let queue = self.writer.stop_taking()?;
+        let stuck = self.readers.close();
+        if stuck > 0 {
+            tracing::warn!(stuck, "the register is closed under requests that do not end");
         }
-        Ok(())
+        Some(self.writer.end(queue, patience))
     }
 
     /// The file.
@@ -332,9 +346,12 @@ impl Store {
 
     /// Runs statements on a read-only connection. Each statement sees the last commit of its own
     /// moment; what must agree belongs into one statement or into [`Store::snapshot`].
-    pub fn read<T, E>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, E>) -> Result<T, E> {
-        let connection = self.reader();
-        work(&Reader { connection: &connection })
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let lent = self.readers.lend()?;
+        work(&Reader { connection: lent.connection()? })
     }
 
     /// Runs statements that all see one and the same commit.
@@ -342,8 +359,8 @@ impl Store {
         &self,
         work: impl FnOnce(&Reader<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let connection = self.reader();
-        let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
+        let lent = self.readers.lend()?;
+        let transaction = lent.connection()?.unchecked_transaction().map_err(StoreError::from)?;
         work(&Reader { connection: &transaction })
     }
 
@@ -391,19 +408,6 @@ impl Store {
                 .execute_batch("UPDATE register SET only_row = only_row")
                 .map_err(StoreError::from)
         })
-    }
-
-    fn reader(&self) -> MutexGuard<'_, Connection> {
-        let start = self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS;
-        let spares = self.spare_readers.iter().cycle().skip(start).take(READERS - 1);
-        for reader in spares {
-            match reader.try_lock() {
-                Ok(connection) => return connection,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => {}
-            }
-        }
-        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

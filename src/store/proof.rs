@@ -15,6 +15,7 @@ use crate::domain::fold::{Fact, Verification};
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::authorization;
+use crate::store::cancel::Cancel;
 use crate::store::copy::{Progress, Stage, open_current};
 use crate::store::verification::{fact_from_row, verification_from_columns};
 use crate::store::{RecordsCompared, Salts, StoreError, damage, records};
@@ -71,11 +72,28 @@ impl Proof {
 
 /// Proves a register or a copy of one. An error says that it cannot be read as a register at all.
 pub fn prove(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Proof, StoreError> {
-    prove_file(path, progress).map_err(|it| damage(path, it))
+    prove_unless(&Cancel::default(), path, progress)
 }
 
-fn prove_file(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Proof, StoreError> {
+/// As [`prove`], until it is given up with [`StoreError::Closed`].
+pub fn prove_unless(
+    cancel: &Cancel,
+    path: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Proof, StoreError> {
+    prove_file(cancel, path, progress).map_err(|error| {
+        // What was interrupted is no damage.
+        if cancel.is_wanted() { StoreError::Closed } else { damage(path, error) }
+    })
+}
+
+fn prove_file(
+    cancel: &Cancel,
+    path: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Proof, StoreError> {
     let connection = open_current(path)?;
+    cancel.may_interrupt(&connection)?;
     connection.execute_batch("BEGIN")?;
     let mut proof = summary(&connection)?;
     progress(Progress { stage: Stage::Checking, done: 0, total: 0 });
@@ -84,8 +102,10 @@ fn prove_file(path: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Proof, 
     let mut told =
         Told { done: 0, total: proof.organizations.saturating_add(proof.authorizations), progress };
     fold_verifications(&connection, &mut proof, &mut told)?;
+    cancel.check()?;
     fold_authorizations(&connection, &mut proof, &mut told)?;
     proof.records = records::compare(&connection, &mut |words| proof.fault(|| words))?;
+    cancel.check()?;
     Ok(proof)
 }
 

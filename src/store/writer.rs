@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use rusqlite::Connection;
 
 use crate::domain::timestamp::Timestamp;
 use crate::store::changes::Changes;
+use crate::store::disk::{self, Doubt, Standing, Trouble};
 use crate::store::{Reader, StoreError, Touched, Tx, waited_for_another_process};
 
 /// How many writes may wait; more are told to come back.
@@ -26,8 +27,32 @@ const OTHER_PROCESSES_EVERY: Duration = Duration::from_millis(100);
 /// How long the queue must be empty before the writer folds the log back into the file.
 const IDLE_BEFORE_CHECKPOINT: Duration = Duration::from_secs(1);
 
+/// How long the writer's own work may take when the register is closed.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// A write; given an error instead of a connection, it does not run and answers that error.
 type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Ran + Send>;
+
+/// What everybody may know of the writer.
+#[derive(Debug, Default)]
+struct Seen {
+    commits: AtomicU64,
+    writes: AtomicU64,
+    disk: Standing,
+    /// How long the last fold of the log may wait for other processes, in milliseconds.
+    patience_ms: AtomicU64,
+}
+
+/// What became of the log when the register was closed.
+#[derive(Clone, Debug)]
+pub enum Folded {
+    /// The register's file alone is the register.
+    Whole,
+    /// The log still belongs to the register: somebody else reads from it, or it could not be folded.
+    Not(Option<StoreError>),
+    /// The writer has not ended: a disk hangs.
+    Unknown,
+}
 
 /// What a writer has done since it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,27 +73,67 @@ struct Ran {
 
 #[derive(Debug)]
 pub(super) struct Writer {
-    commits: Arc<AtomicU64>,
-    writes: Arc<AtomicU64>,
+    seen: Arc<Seen>,
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// Says what became of the log, at the very end.
+    ended: Mutex<Receiver<Folded>>,
+}
+
+/// The way to the writer; it ends once every one of these is dropped and every write in it is done.
+#[derive(Debug)]
+pub(super) struct Queue {
+    _held_open: SyncSender<Job>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection, changes: Arc<Changes>) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
-        let (commits, writes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let counted = (Arc::clone(&commits), Arc::clone(&writes));
+        let (end, ended) = sync_channel(1);
+        let seen = Arc::new(Seen::default());
+        let known = Arc::clone(&seen);
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || write_batches(connection, &jobs, &changes, &counted))
+            .spawn(move || {
+                let folded = write_batches(connection, &jobs, &changes, &known);
+                drop(end.send(folded));
+            })
             .map_err(|_spawn| StoreError::Closed)?;
         Ok(Self {
-            commits,
-            writes,
+            seen,
             queue: Mutex::new(Some(queue)),
             thread: Mutex::new(Some(thread)),
+            ended: Mutex::new(ended),
         })
+    }
+
+    /// Takes no further write; those that wait are still done. `None`: somebody has stopped it before.
+    pub(super) fn stop_taking(&self) -> Option<Queue> {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .map(|it| Queue { _held_open: it })
+    }
+
+    /// Ends after the writes that wait, folds the log, and waits for both as long as a disk may take.
+    pub(super) fn end(&self, queue: Queue, patience: Duration) -> Folded {
+        let patience_ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.seen.patience_ms.store(patience_ms, Ordering::Relaxed);
+        drop(queue);
+        // `SQLite` waits for a writer, for readers of the old and for readers of the log, each as long.
+        let at_most = patience.saturating_mul(3).saturating_add(DISK_PATIENCE);
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let folded = ended.recv_timeout(at_most).unwrap_or(Folded::Unknown);
+        if matches!(folded, Folded::Unknown) {
+            // Dropping the writer would wait for it.
+            drop(self.thread.lock().unwrap_or_else(PoisonError::into_inner).take());
+        }
+        folded
+    }
+
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.seen.disk.trouble()
     }
 
     pub(super) fn run<T, E, F>(&self, work: F) -> Result<T, E>
@@ -126,8 +191,8 @@ impl Writer {
 
     pub(super) fn tally(&self) -> WriterTally {
         WriterTally {
-            commits: self.commits.load(Ordering::Relaxed),
-            writes: self.writes.load(Ordering::Relaxed),
+            commits: self.seen.commits.load(Ordering::Relaxed),
+            writes: self.seen.writes.load(Ordering::Relaxed),
         }
     }
 
@@ -162,10 +227,10 @@ fn write_batches(
     mut connection: Connection,
     jobs: &Receiver<Job>,
     changes: &Changes,
-    (commits, writes): &(Arc<AtomicU64>, Arc<AtomicU64>),
-) {
+    seen: &Seen,
+) -> Folded {
     let mut is_dirty = false;
-    let mut doubt = Doubt::default();
+    let mut doubt = Doubt::new(&seen.disk);
     let mut others = OtherProcesses { seen: data_version(&connection) };
     let mut idle = Duration::ZERO;
     loop {
@@ -174,8 +239,8 @@ fn write_batches(
                 idle = Duration::ZERO;
                 let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH_MAX - 1));
                 let count = write_batch(&connection, batch, changes, &mut doubt);
-                writes.fetch_add(count, Ordering::Relaxed);
-                commits.fetch_add(1, Ordering::Relaxed);
+                seen.writes.fetch_add(count, Ordering::Relaxed);
+                seen.commits.fetch_add(1, Ordering::Relaxed);
                 is_dirty = true;
             }
             Err(RecvTimeoutError::Timeout) if idle < IDLE_BEFORE_CHECKPOINT => {
@@ -183,17 +248,19 @@ fn write_batches(
             }
             Err(RecvTimeoutError::Timeout) => {
                 idle = Duration::ZERO;
-                doubt.end(&connection);
+                doubt.lay_ghost(&connection);
                 if is_dirty {
                     checkpoint(&mut connection);
                     is_dirty = false;
                 }
             }
             Err(RecvTimeoutError::Disconnected) => {
-                doubt.end(&connection);
-                return checkpoint(&mut connection);
+                doubt.lay_ghost(&connection);
+                let patience_ms = seen.patience_ms.load(Ordering::Relaxed);
+                return fold(connection, Duration::from_millis(patience_ms));
             }
         }
+        is_dirty |= doubt.try_again(&connection);
         others.look(&connection, changes);
     }
 }
@@ -233,38 +300,17 @@ fn checkpoint(connection: &mut Connection) {
     }
 }
 
-/// Whether the log may hold a whole commit that was answered as failed.
-///
-/// `SQLite` writes a commit to the log, then syncs it. When the sync fails the transaction is rolled
-/// back for everybody who has the register open, but its frames stay where they are, and whoever
-/// opens the register after a crash takes them for a commit. Another commit in their place ends that,
-/// in the system's memory even while the disk still refuses to sync.
-#[derive(Default)]
-struct Doubt {
-    is_open: bool,
-}
-
-impl Doubt {
-    fn begin(&mut self, error: &rusqlite::Error) {
-        if !self.is_open {
-            tracing::error!(%error, "the register takes no writes; they are refused meanwhile");
-        }
-        self.is_open = true;
-    }
-
-    /// Tries to put a commit that changes nothing in the place of the failed one.
-    fn end(&mut self, connection: &Connection) {
-        if !self.is_open {
-            return;
-        }
-        let replaced = connection
-            .execute_batch("BEGIN IMMEDIATE; UPDATE register SET only_row = only_row; COMMIT");
-        if replaced.is_ok() {
-            self.is_open = false;
-            tracing::warn!("the register takes writes again");
-        } else if !connection.is_autocommit() {
-            drop(connection.execute_batch("ROLLBACK"));
-        }
+/// The last fold: waits for whoever still reads, but not for ever.
+fn fold(connection: Connection, patience: Duration) -> Folded {
+    let is_busy = connection.busy_timeout(patience).and_then(|()| {
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0))
+    });
+    // The last one to close it removes the log.
+    let closed = connection.close().map_err(|(_, error)| error);
+    match is_busy.and_then(|is_busy| closed.map(|()| is_busy)) {
+        Ok(false) => Folded::Whole,
+        Ok(true) => Folded::Not(None),
+        Err(error) => Folded::Not(Some(error.into())),
     }
 }
 
@@ -273,8 +319,9 @@ fn write_batch(
     connection: &Connection,
     jobs: impl Iterator<Item = Job>,
     changes: &Changes,
-    doubt: &mut Doubt,
+    doubt: &mut Doubt<'_>,
 ) -> u64 {
+    drop(disk::noted());
     let mut lost = connection.execute_batch("BEGIN IMMEDIATE").err().map(StoreError::from);
     let mut ran = Vec::new();
     for job in jobs {
@@ -290,15 +337,16 @@ fn write_batch(
     }
     let committed = match lost {
         Some(error) => Err(error),
-        None => {
-            connection.execute_batch("COMMIT").inspect_err(|it| doubt.begin(it)).map_err(Into::into)
-        }
+        None => connection.execute_batch("COMMIT").map_err(StoreError::from),
     };
     if committed.is_err() && !connection.is_autocommit() {
         drop(connection.execute_batch("ROLLBACK"));
     }
+    if let Some((trouble, error)) = disk::noted() {
+        doubt.begin(trouble, &error);
+    }
     // Before the failure is answered: what was refused must not come back.
-    doubt.end(connection);
+    doubt.lay_ghost(connection);
     let writes = u64::try_from(ran.len()).unwrap_or(u64::MAX);
     for it in ran {
         if it.keep && committed.is_ok() {
