@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::Operator;
 use super::exit::{CliError, Exit};
 use super::output::Answer;
-use super::wiring::{beside_a_server, build, real_timekeeper};
+use super::wiring::{Open, beside_a_server, build, real_timekeeper};
 use crate::config::{Config, Source};
 use crate::console::run::{Options, run as run_console};
 use crate::console::state::Access;
@@ -97,7 +97,8 @@ pub(super) fn run(
     let appliance = build(&operator.config, provider.as_ref(), opening, real_timekeeper())?;
     beside_a_server(&operator.config, &appliance)?;
     appliance.store.unmap()?;
-    run_console(&Arc::new(appliance), options)?;
+    // Its lanes may still be reading when the operator has left.
+    run_console(&Open::beside(appliance), options)?;
     Ok(Answer::default())
 }
 

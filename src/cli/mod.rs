@@ -26,6 +26,7 @@ mod output;
 mod progress;
 mod prompt;
 mod reconcile;
+mod running;
 mod serve;
 mod shell;
 mod simulator;

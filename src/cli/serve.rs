@@ -12,8 +12,9 @@ use super::exit::{CliError, Exit};
 use super::logging;
 use super::migrate;
 use super::output::{Answer, tell};
+use super::running::{Running, Stopped};
 use super::supervisor::{self, Watchdog};
-use super::wiring::{Asks, appliance};
+use super::wiring::{Asks, Open, appliance};
 use crate::api::{self, Api, ApiSettings, OrganizationRate, RateLimits};
 use crate::config::{AddressHeader as Configured, Config};
 use crate::domain::timestamp::Clock;
@@ -29,9 +30,6 @@ use crate::usecase::reconciler::{LONGEST_WAIT_MS, Pulse, Reconciler};
 use crate::usecase::retention::{Retention, Sweeper};
 use crate::usecase::scheduled_backups::{BackupPlan, ScheduledBackups};
 use crate::usecase::timekeeping::Timekeeping;
-
-/// How long requests in flight may take to finish after a signal: longer than one call to Sumsub.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// For so many clients of the API that may wait, one browser may wait too: both hold a connection,
 /// and all of them together must leave some.
@@ -50,7 +48,8 @@ With --migrate, a register of an earlier version is migrated before it is served
 as `countersign migrate` does it; without, it is refused.
 
 Every setting can be given here; `countersign config --help` lists them. SIGTERM
-and SIGINT let requests in flight finish; a second signal does not wait.";
+and SIGINT let requests in flight finish; a second signal does not wait. Either
+way the register is closed, so that its file alone holds everything.";
 
 /// Serves until a signal.
 pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliError> {
@@ -67,48 +66,56 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
         migrate::at_start(config)?;
     }
     let _serving = ServingLock::take(&config.database)?;
-    let appliance = Arc::new(appliance(config, Opening::CreateIfMissing, Asks::Sumsub)?);
+    let register = Open::to_serve(appliance(config, Opening::CreateIfMissing, Asks::Sumsub)?);
+    let mut running = Running::default();
+    let started = start(config, &register, &mut running);
+    let second = started.as_ref().ok().and_then(|serving| {
+        tell(&format!("countersign {serving}"));
+        supervisor::is_ready(serving);
+        let second = signals.wait_for_the_first();
+        tracing::info!("stopping");
+        second
+    });
+    supervisor::is_stopping();
+    let stopped = running.stop(&register, second);
+    drop(register);
+    started?;
+    match stopped {
+        Stopped::InOrder => Ok(Answer::default()),
+        Stopped::AtOnce => Err(CliError::new(
+            Exit::Refused,
+            "stopped at once, as a second signal asked for: what was in flight is cut off",
+        )),
+    }
+}
+
+/// Starts everything; answers what it serves.
+fn start(
+    config: &Config,
+    appliance: &Arc<Appliance>,
+    running: &mut Running,
+) -> Result<String, CliError> {
     let listener = bind(config.listen)?;
     let (server, api, clock) =
-        listen(listener, limits(config), api_settings(config), Arc::clone(&appliance))?;
-    let metrics =
+        listen(listener, limits(config), api_settings(config), Arc::clone(appliance))?;
+    let address = server.address();
+    running.server = Some(server);
+    running.metrics =
         config.metrics_listen.map(|it| listen_for_metrics(it, api, &clock)).transpose()?;
-    let courier = Courier::start(Arc::clone(&appliance))?;
+    running.courier = Some(Courier::start(Arc::clone(appliance))?);
     let retention =
         Retention { inbox_days: config.inbox_days, outgoing_days: config.outgoing_days };
-    let sweeper = Sweeper::start(Arc::clone(&appliance), retention)?;
-    let backups = scheduled_backups(config, &appliance)?;
-    let watchdog = Watchdog::start(Arc::clone(&appliance))?;
-    let timekeeping = Timekeeping::start(Arc::clone(&appliance))?;
-    let reconciler =
-        pulse(config).map(|pulse| Reconciler::start(Arc::clone(&appliance), pulse)).transpose()?;
-    let serving = format!(
-        "serves http://{} ({} environment, register {})",
-        server.address(),
+    running.sweeper = Some(Sweeper::start(Arc::clone(appliance), retention)?);
+    running.backups = scheduled_backups(config, appliance)?;
+    running.watchdog = Watchdog::start(Arc::clone(appliance))?;
+    running.timekeeping = Some(Timekeeping::start(Arc::clone(appliance))?);
+    running.reconciler =
+        pulse(config).map(|pulse| Reconciler::start(Arc::clone(appliance), pulse)).transpose()?;
+    Ok(format!(
+        "serves http://{address} ({} environment, register {})",
         config.world.as_str(),
         config.database.display()
-    );
-    tell(&format!("countersign {serving}"));
-    supervisor::is_ready(&serving);
-    signals.wait();
-    tracing::info!("stopping");
-    supervisor::is_stopping();
-    appliance.store.changes().end_waits();
-    server.stop(GRACE);
-    courier.stop(GRACE);
-    sweeper.stop();
-    if let Some(watchdog) = watchdog {
-        watchdog.stop();
-    }
-    if let Some(reconciler) = reconciler {
-        reconciler.stop();
-    }
-    timekeeping.stop();
-    drop(backups);
-    if let Some(metrics) = metrics {
-        metrics.stop(Duration::ZERO);
-    }
-    Ok(Answer::default())
+    ))
 }
 
 fn scheduled_backups(
@@ -282,14 +289,44 @@ impl Stop {
     }
 
     /// Waits for the first signal; after it, a second one ends the process at once.
-    pub(super) fn wait(mut self) {
-        if self.0.forever().next().is_some() {
-            let handle = self.0.handle();
-            handle.close();
-            for signal in [SIGTERM, SIGINT] {
-                let now = Arc::new(std::sync::atomic::AtomicBool::new(true));
-                drop(signal_hook::flag::register_conditional_shutdown(signal, 1, now));
-            }
+    pub(super) fn wait(self) {
+        if let Some(SecondSignal(signals)) = self.wait_for_the_first() {
+            signals.handle().close();
+            end_at_a_signal();
         }
+    }
+
+    /// Waits for the first signal; what a second one does is yet to be said.
+    pub(super) fn wait_for_the_first(mut self) -> Option<SecondSignal> {
+        self.0.forever().next()?;
+        Some(SecondSignal(self.0))
+    }
+}
+
+/// The signal after the first.
+pub(super) struct SecondSignal(Signals);
+
+impl SecondSignal {
+    /// Says what it does, once it comes; a third one ends the process at once.
+    pub(super) fn then(mut self, act: impl FnOnce() + Send + 'static) {
+        let handle = self.0.handle();
+        let waiting = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            if self.0.forever().next().is_some() {
+                end_at_a_signal();
+                act();
+            }
+        });
+        if waiting.is_err() {
+            handle.close();
+            end_at_a_signal();
+        }
+    }
+}
+
+/// From now on a signal ends the process at once.
+fn end_at_a_signal() {
+    for signal in [SIGTERM, SIGINT] {
+        let now = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        drop(signal_hook::flag::register_conditional_shutdown(signal, 1, now));
     }
 }

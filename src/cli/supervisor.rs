@@ -3,8 +3,7 @@
 //! The protocol is `sd_notify(3)`; without `NOTIFY_SOCKET` nothing is said to anybody.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -12,6 +11,7 @@ use sd_notify::NotifyState;
 use super::progress;
 use crate::store::{Progress, StoreError};
 use crate::usecase::Appliance;
+use crate::usecase::background::{Background, Stopping};
 
 /// How long a migration may go without telling how far it is: the check of a large file's pages is one step.
 const MIGRATION_STEP_MAX: Duration = Duration::from_secs(3600);
@@ -44,28 +44,19 @@ fn say(states: &[NotifyState<'_>]) {
 /// Alive is who answers, whatever the answer: a register on a full disk is told by `/readyz`, and no
 /// restart mends it. Only a read or a write that hangs stays silent, and is then ended by the manager.
 #[derive(Debug)]
-pub(super) struct Watchdog {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
+pub(super) struct Watchdog(Background);
 
 impl Watchdog {
     /// Begins, if `WATCHDOG_USEC` asks for it.
     pub(super) fn start(appliance: Arc<Appliance>) -> std::io::Result<Option<Self>> {
         let Some(interval) = sd_notify::watchdog_enabled() else { return Ok(None) };
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("watchdog".to_owned())
-            .spawn(move || say_alive(&appliance, interval / 2, &stopped))?;
-        Ok(Some(Self { stop, thread }))
+        Background::start("watchdog", move |stopped| say_alive(&appliance, interval / 2, stopped))
+            .map(|it| Some(Self(it)))
     }
 
     /// Ends.
-    pub(super) fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that answers the watchdog had panicked");
-        }
+    pub(super) fn stopping(self) -> Stopping {
+        self.0.stopping()
     }
 }
 

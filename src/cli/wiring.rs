@@ -1,5 +1,6 @@
 //! From a configuration to the open appliance; the one real clock and the one real pause.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,7 +14,8 @@ use crate::domain::timekeeper::{Timekeeper, Uptime};
 use crate::domain::timestamp::{Clock, Timestamp};
 use crate::domain::verdict::{Acceptance, DecidedBy};
 use crate::outbox::{Allowed, Outbox, WebhookKey};
-use crate::store::{Opening, ServingLock, Store};
+use crate::store::files::beside;
+use crate::store::{Folded, Opening, ServingLock, Store};
 use crate::sumsub::{Account, Client, ImportMode};
 use crate::usecase::handoff_links::{Handoff, WebSdk};
 use crate::usecase::{Appliance, Permits, Rules};
@@ -90,6 +92,62 @@ pub(super) fn appliance(
         beside_a_server(config, &appliance)?;
     }
     Ok(appliance)
+}
+
+/// An open appliance that other threads have, too. However this ends, by a return, an error or a panic,
+/// the register is closed with it, and not when the last of those threads comes to its end.
+pub(super) struct Open {
+    appliance: Arc<Appliance>,
+    /// How long the last fold of the log waits for other processes, in each of its three steps.
+    patience: Duration,
+}
+
+impl Open {
+    /// Of whoever serves the register: nobody else sees to its log.
+    pub(super) fn to_serve(appliance: Appliance) -> Self {
+        Self { appliance: Arc::new(appliance), patience: Duration::from_secs(2) }
+    }
+
+    /// Of whoever may be beside a server, whose writes would wait for a fold that waits.
+    pub(super) fn beside(appliance: Appliance) -> Self {
+        Self { appliance: Arc::new(appliance), patience: Duration::ZERO }
+    }
+}
+
+impl Deref for Open {
+    type Target = Arc<Appliance>;
+
+    fn deref(&self) -> &Arc<Appliance> {
+        &self.appliance
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let store = &self.appliance.store;
+        let log = beside(store.path(), "-wal");
+        let log = log.display();
+        match store.close(self.patience) {
+            None => {}
+            Some(Folded::Whole) => {
+                tracing::info!("the register is closed, and its file holds everything");
+            }
+            Some(Folded::Not(None)) => tracing::warn!(
+                %log,
+                "the register is closed, and another process still reads from its log: whoever copies \
+                 the file must copy the log with it, or use `countersign backup`"
+            ),
+            Some(Folded::Not(Some(error))) => tracing::error!(
+                %error, %log,
+                "the register is closed, and its log could not be folded into it: whoever copies the \
+                 file must copy the log with it"
+            ),
+            Some(Folded::Unknown) => tracing::error!(
+                %log,
+                "the register's disk does not answer: its log may hold what the file does not"
+            ),
+        }
+    }
 }
 
 /// Takes over what a server beside this command knows of the time.

@@ -13,7 +13,9 @@ use crate::domain::timestamp::Timestamp;
 use crate::outbox::{WebhookKey, WebhookKeyError};
 use crate::store::files::{beside, copy_private, create_private, directory_of, free_bytes};
 use crate::store::files::{rename_durably, sync_directory};
-use crate::store::{Progress, Proof, StoreError, copy_register, prove, register_bytes};
+use crate::store::{
+    Cancel, Progress, Proof, StoreError, copy_register_unless, prove_unless, register_bytes,
+};
 
 /// What a copy may need beyond the register's own size.
 const SLACK_BYTES: u64 = 1024 * 1024;
@@ -106,6 +108,17 @@ pub fn back_up(
     now: Timestamp,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<BackedUp, BackUpError> {
+    back_up_unless(&Cancel::default(), register, target, now, progress)
+}
+
+/// As [`back_up`], until it is given up with [`StoreError::Closed`].
+pub(super) fn back_up_unless(
+    cancel: &Cancel,
+    register: &Path,
+    target: &Target,
+    now: Timestamp,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<BackedUp, BackUpError> {
     let path = match target {
         Target::File(path) => path.clone(),
         Target::Directory { path, .. } => path.join(backup_name(register, now)),
@@ -115,8 +128,8 @@ pub fn back_up(
     }
     check_room(register_bytes(register)?, directory_of(&path))?;
     let partial = Partial::begin(&path)?;
-    copy_register(register, (&partial.path, &partial.file), progress)?;
-    let proof = prove(&partial.path, progress)?;
+    copy_register_unless(cancel, register, (&partial.path, &partial.file), progress)?;
+    let proof = prove_unless(cancel, &partial.path, progress)?;
     if !proof.is_good() {
         return Err(BackUpError::NotProven {
             register: register.to_owned(),

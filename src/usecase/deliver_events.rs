@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::domain::organization::OrganizationId;
@@ -23,6 +22,7 @@ use crate::domain::shares::{Holder, Shares};
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{ADDRESS_NOT_ALLOWED, Parcel, Receipt};
 use crate::store::{Claim, DueEndpoint, NewAttempt, WebhookEndpoint};
+use crate::usecase::background::{Deadline, Stopping};
 use crate::usecase::webhook_endpoints::secrets_in_force;
 use crate::usecase::{Appliance, Failure};
 
@@ -188,13 +188,13 @@ fn send(appliance: &Appliance, claim: &Claim, now: Timestamp) -> Receipt {
 #[derive(Debug)]
 pub struct Courier {
     events: Sender<News>,
-    thread: JoinHandle<()>,
+    thread: Stopping,
 }
 
 /// What the courier's thread is told.
 enum News {
     Ended(Place),
-    Stop { grace: Duration },
+    Stop { until: Deadline },
 }
 
 impl Courier {
@@ -202,44 +202,46 @@ impl Courier {
     pub fn start(appliance: Arc<Appliance>) -> std::io::Result<Self> {
         let (events, news) = channel();
         let ended = events.clone();
-        let thread = std::thread::Builder::new()
-            .name("courier".to_owned())
-            .spawn(move || run(&appliance, &news, &ended))?;
+        let thread = Stopping::spawn("courier", move || run(&appliance, &news, &ended))?;
         Ok(Self { events, thread })
     }
 
-    /// Takes nothing more on, and waits for the attempts under way as long as one of them ends within
-    /// `grace` after the other. What is cut off is sent again after the next start.
+    /// Takes nothing more on, and gives the attempts under way until the deadline. What is cut off is
+    /// sent again after the next start.
+    pub fn stopping(self, until: Deadline) -> Stopping {
+        drop(self.events.send(News::Stop { until }));
+        self.thread
+    }
+
+    /// Stops, and waits for the attempts under way at the most so long.
     pub fn stop(self, grace: Duration) {
-        drop(self.events.send(News::Stop { grace }));
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that sends webhooks had panicked");
-        }
+        self.stopping(Deadline::after(grace)).join();
     }
 }
 
 fn run(appliance: &Arc<Appliance>, news: &Receiver<News>, ended: &Sender<News>) {
     let mut places = Places::new(appliance.event_places);
-    let mut patience = Duration::ZERO;
-    loop {
+    let until = loop {
         match news.recv_timeout(TICK) {
             Ok(News::Ended(place)) => places.give_back(&place),
-            Ok(News::Stop { grace }) => {
-                patience = grace;
-                break;
-            }
+            Ok(News::Stop { until }) => break until,
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            // Cannot be: this thread holds a sender itself.
+            Err(RecvTimeoutError::Disconnected) => return,
         }
         if let Err(error) = turn(appliance, &mut places, ended) {
             tracing::error!(%error, "webhooks that are due were not taken on; trying again");
         }
-    }
+    };
     while !places.by_endpoint.is_empty() {
-        match news.recv_timeout(patience) {
+        match news.recv_timeout(until.left()) {
             Ok(News::Ended(place)) => places.give_back(&place),
             Ok(News::Stop { .. }) => {}
-            Err(_) => return,
+            Err(_) => {
+                let cut_off: u32 = places.by_endpoint.values().sum();
+                tracing::warn!(cut_off, "webhooks were cut off by the stop; they are sent again");
+                return;
+            }
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod authenticate;
 pub mod authorizations;
 pub mod back_up;
+pub mod background;
 pub mod buckets;
 pub mod create_organization;
 pub mod decide;

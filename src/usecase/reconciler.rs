@@ -6,13 +6,13 @@
 //! thread and a third of Sumsub's limit, so that sessions keep theirs.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::store::{LastPass, Patience};
+use crate::usecase::background::{Background, Stopping};
 use crate::usecase::reconcile::{Mode, PACE, Report, Round};
 use crate::usecase::timekeeping::catch_up;
 use crate::usecase::{Appliance, Failure};
@@ -131,28 +131,22 @@ pub struct Pulse {
 
 /// The background work: a pass at once, and one every so often until it is stopped.
 #[derive(Debug)]
-pub struct Reconciler {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
+pub struct Reconciler(Background);
 
 impl Reconciler {
     /// Begins.
     pub fn start(appliance: Arc<Appliance>, pulse: Pulse) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("reconciler".to_owned())
-            .spawn(move || run(&appliance, pulse, &stopped))?;
-        Ok(Self { stop, thread })
+        Background::start("reconciler", move |stopped| run(&appliance, pulse, stopped)).map(Self)
+    }
+
+    /// Asks nothing more; a question under way comes to its end.
+    pub fn stopping(self) -> Stopping {
+        self.0.stopping()
     }
 
     /// Asks nothing more; a question under way is waited for.
     pub fn stop(self) {
-        // Gone for good, unlike a message, which the first wait that sees it would use up.
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that asks Sumsub had panicked");
-        }
+        self.stopping().join();
     }
 }
 

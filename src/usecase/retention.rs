@@ -1,12 +1,12 @@
 //! Lets go of what is too old to be of use: see `store::retention` for what that is, and what is not.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::domain::timestamp::Timestamp;
 use crate::store::{Passed, StoreError};
+use crate::usecase::background::{Background, Stopping};
 use crate::usecase::{Appliance, Failure};
 
 /// Rows looked at in one commit: few, so that nobody's write waits long for it.
@@ -102,27 +102,17 @@ fn cutoff(now: Timestamp, days: u32) -> Option<Timestamp> {
 
 /// The background work: a round at once, and one an hour until it is stopped.
 #[derive(Debug)]
-pub struct Sweeper {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
+pub struct Sweeper(Background);
 
 impl Sweeper {
     /// Begins.
     pub fn start(appliance: Arc<Appliance>, retention: Retention) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("retention".to_owned())
-            .spawn(move || run(&appliance, retention, &stopped))?;
-        Ok(Self { stop, thread })
+        Background::start("retention", move |stopped| run(&appliance, retention, stopped)).map(Self)
     }
 
     /// Ends after the commit under way.
-    pub fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that lets go of what is too old had panicked");
-        }
+    pub fn stopping(self) -> Stopping {
+        self.0.stopping()
     }
 }
 

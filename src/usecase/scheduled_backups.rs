@@ -5,13 +5,14 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::domain::timestamp::Timestamp;
-use crate::store::StoreError;
+use crate::store::{Cancel, StoreError};
 use crate::usecase::Appliance;
-use crate::usecase::back_up::{BackUpError, BackedUp, Target, back_up, backups_of};
+use crate::usecase::back_up::{BackUpError, BackedUp, Target, back_up_unless, backups_of};
+use crate::usecase::background::{Background, Stopping};
 
 /// How often it is asked whether a backup is due.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -35,6 +36,14 @@ pub fn back_up_if_due(
     appliance: &Appliance,
     plan: &BackupPlan,
 ) -> Result<Option<BackedUp>, BackUpError> {
+    back_up_if_due_unless(&Cancel::default(), appliance, plan)
+}
+
+fn back_up_if_due_unless(
+    cancel: &Cancel,
+    appliance: &Appliance,
+    plan: &BackupPlan,
+) -> Result<Option<BackedUp>, BackUpError> {
     let now = (appliance.clock)();
     let register = appliance.store.path();
     if !plan.directory.exists() {
@@ -54,30 +63,38 @@ pub fn back_up_if_due(
         return Ok(None);
     }
     let target = Target::Directory { path: plan.directory.clone(), keep: Some(plan.keep) };
-    let made = back_up(register, &target, now, &mut |_| {})?;
+    let made = back_up_unless(cancel, register, &target, now, &mut |_| {})?;
     tally.newest_at_ms.store(now.as_ms(), Ordering::Relaxed);
     Ok(Some(made))
 }
 
-/// The thread that does it. Stops when dropped, and does not wait for a backup under way: what that
-/// leaves behind bears no backup's name, and the next one removes it.
+/// The thread that does it.
 #[derive(Debug)]
 pub struct ScheduledBackups {
-    _stop: Sender<()>,
+    thread: Background,
+    cancel: Arc<Cancel>,
 }
 
 impl ScheduledBackups {
     /// Starts.
     pub fn start(appliance: Arc<Appliance>, plan: BackupPlan) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        std::thread::Builder::new()
-            .name("backups".to_owned())
-            .spawn(move || run(&appliance, &plan, &stopped))?;
-        Ok(Self { _stop: stop })
+        let cancel = Arc::new(Cancel::default());
+        let cancelled = Arc::clone(&cancel);
+        let thread = Background::start("backups", move |stopped| {
+            run(&appliance, &plan, &cancelled, stopped);
+        })?;
+        Ok(Self { thread, cancel })
+    }
+
+    /// Gives a backup under way up: what there is of it is removed, and the next server makes it.
+    pub fn stopping(self) -> Stopping {
+        let stopping = self.thread.stopping();
+        self.cancel.now();
+        stopping
     }
 }
 
-fn run(appliance: &Appliance, plan: &BackupPlan, stopped: &Receiver<()>) {
+fn run(appliance: &Appliance, plan: &BackupPlan, cancel: &Cancel, stopped: &Receiver<()>) {
     let mut not_before = Timestamp::from_ms(0);
     let tally = &appliance.store.backups;
     loop {
@@ -85,7 +102,7 @@ fn run(appliance: &Appliance, plan: &BackupPlan, stopped: &Receiver<()>) {
         // Also when the clock has gone back.
         not_before = not_before.min(begun.plus_ms(RETRY_AFTER_MS));
         if begun >= not_before {
-            match back_up_if_due(appliance, plan) {
+            match back_up_if_due_unless(cancel, appliance, plan) {
                 Ok(None) => {}
                 Ok(Some(made)) => {
                     tally.made.fetch_add(1, Ordering::Relaxed);
@@ -95,6 +112,9 @@ fn run(appliance: &Appliance, plan: &BackupPlan, stopped: &Receiver<()>) {
                         organizations = made.proof.organizations, removed = made.removed.len(),
                         "backed up and proven"
                     );
+                }
+                Err(_) if cancel.is_wanted() => {
+                    return tracing::info!("the server stops: the backup under way was given up");
                 }
                 Err(error) => {
                     tally.failed.fetch_add(1, Ordering::Relaxed);

@@ -3,12 +3,12 @@
 //! server has measured (contract 9.3).
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::domain::timekeeper::{ClockStanding, Measured};
 use crate::store::Outcome;
+use crate::usecase::background::{Background, Stopping};
 use crate::usecase::receive_webhook::{Applying, apply_again};
 use crate::usecase::{Appliance, Failure};
 
@@ -91,27 +91,17 @@ fn apply_awaiting(appliance: &Appliance) -> Result<bool, Failure> {
 
 /// The background work of a server: looks at the clock once a second until it is stopped.
 #[derive(Debug)]
-pub struct Timekeeping {
-    stop: Sender<()>,
-    thread: JoinHandle<()>,
-}
+pub struct Timekeeping(Background);
 
 impl Timekeeping {
     /// Begins.
     pub fn start(appliance: Arc<Appliance>) -> std::io::Result<Self> {
-        let (stop, stopped) = channel();
-        let thread = std::thread::Builder::new()
-            .name("timekeeping".to_owned())
-            .spawn(move || run(&appliance, &stopped))?;
-        Ok(Self { stop, thread })
+        Background::start("timekeeping", move |stopped| run(&appliance, stopped)).map(Self)
     }
 
-    /// Looks no more; a question under way is waited for.
-    pub fn stop(self) {
-        drop(self.stop);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that looks at the clock had panicked");
-        }
+    /// Looks no more; a question under way comes to its end.
+    pub fn stopping(self) -> Stopping {
+        self.0.stopping()
     }
 }
 

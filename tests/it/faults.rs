@@ -196,7 +196,7 @@ fn id_of(body: &Value) -> String {
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long to try is the tester's word")]
-fn rounds(default: u32) -> u32 {
+pub(crate) fn rounds(default: u32) -> u32 {
     std::env::var("COUNTERSIGN_TEST_ROUNDS").map_or(default, |it| it.parse().unwrap())
 }
 

@@ -47,6 +47,7 @@ mod secrets;
 mod sessions;
 mod shares;
 mod stand_in;
+mod stopping;
 mod strangers;
 mod sumsub;
 mod texts;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::api::ApiSettings;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::tell;
+use crate::cli::wiring::Open;
 use crate::cli::{serve, simulator, wiring};
 use crate::config::{Config, Flags, Provider, Secret, Variables};
 use crate::domain::organization::{Name, OrganizationType};
@@ -45,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The running demo.
 pub(super) struct Stage {
     /// What the customer's register is opened with.
-    pub(super) appliance: Arc<Appliance>,
+    pub(super) appliance: Open,
     /// The server, without a slash at the end.
     pub(super) api: String,
     /// The simulator's control port, likewise.
@@ -107,7 +108,7 @@ impl Stage {
         let api = format!("http://{}", listener.local_addr()?);
         let config = config(&register, &api)?;
         let provider = provider(&simulator, &settings, &ports);
-        let appliance = Arc::new(wiring::build(
+        let appliance = Open::to_serve(wiring::build(
             &config,
             Some(&provider),
             Opening::CreateIfMissing,

@@ -26,10 +26,12 @@ pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     findings.push(proxy(config));
     findings.extend(links(config));
     findings.push(server(config));
+    // Before the register is opened: that folds the log.
+    let log = log(config);
     findings.extend(register(config, now));
     findings.push(modes(config));
     findings.push(disk(config));
-    findings.push(log(config));
+    findings.push(log);
     findings.push(backups(config, now));
     findings
 }
@@ -292,6 +294,18 @@ fn log(config: &Config) -> Finding {
             format!("{} has {} MiB", path.display(), bytes / 1_048_576),
             "Some process holds a read transaction open; reads slow down and the disk fills.",
             format!("`fuser {}` shows who; end it", config.database.display()),
+        );
+    }
+    if bytes > 0 && !ServingLock::is_held(&config.database) {
+        // No error: whoever opens the register next reads it, and folds it in at the end.
+        return Finding::fine(
+            "log",
+            format!(
+                "{} has {} KiB that the register's file does not hold, and nobody serves it. Copy both, \
+                 or use `countersign backup`; the next command or server that ends folds it in",
+                path.display(),
+                bytes.div_ceil(1024)
+            ),
         );
     }
     Finding::fine("log", format!("{} MiB", bytes / 1_048_576))

@@ -21,7 +21,7 @@ use countersign::usecase::{Appliance, Permits};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 use super::stage;
-use crate::cli::operator;
+use crate::cli::{Shell, operator};
 use crate::rig::{Directory, OPERATOR, Rig, WEBHOOK_SECRET};
 use crate::sumsub::World;
 use countersign::sim::TenantId;
@@ -194,6 +194,29 @@ fn an_operator_filters_opens_unlocks_starts_a_session_and_releases_a_hold() {
     let bolt = facts(stage::BOLT).pop().unwrap();
     assert_eq!(bolt.fact.event.as_str(), "operator_approve");
     assert!(format!("{:?}", bolt.cause).contains("false match"), "{bolt:?}");
+}
+
+#[test]
+fn a_console_that_has_ended_leaves_no_log() {
+    let shell = Shell::new();
+    let (_, customer) = shell.parties();
+    for keys in ["q", "/Acme\r\rq"] {
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_countersign"));
+        command.env_clear();
+        command.env("TERM", "xterm-256color");
+        command.cwd(&shell.directory.0);
+        command.arg("console");
+        let mut session = Session::of(command, (100, 36));
+        session.sees("READ-ONLY").sees("Acme").keys(keys);
+        if session.child.try_wait().unwrap().is_none() {
+            session.receives("TERM");
+        }
+        assert_eq!(session.ends(), 0);
+
+        let log = shell.directory.file("countersign.db-wal");
+        assert_eq!(std::fs::metadata(log).map_or(0, |it| it.len()), 0, "{keys:?}");
+    }
+    assert!(shell.run(&["org", "show", &customer]).ok().contains("Acme"));
 }
 
 #[test]
