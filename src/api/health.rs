@@ -6,28 +6,62 @@ use std::time::{Duration, Instant};
 use super::{json, monotonic_now};
 use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
+use crate::store::{Readiness, Store};
 use crate::usecase::Appliance;
 
-/// How long one probe of the register answers for all callers. Anybody may ask, and a probe is a commit:
-/// without this, asking would cost the disk what writing does.
-const PROBE_HOLDS: Duration = Duration::from_secs(1);
+/// How long one look at the register answers for all callers: anybody may ask.
+const LOOK_HOLDS: Duration = Duration::from_secs(1);
 
-/// Whether the register could be written when it was last tried, and when that was.
+/// How the register was when it was last looked at, and when that was.
 #[derive(Default)]
-pub(super) struct Probe(Mutex<Option<(Instant, bool)>>);
+pub(super) struct Probe(Mutex<Option<(Instant, Readiness)>>);
 
 impl Probe {
-    /// Tries, unless somebody just has. Who asks meanwhile waits for the one attempt.
-    fn is_writable(&self, now: impl Fn() -> Instant, attempt: impl FnOnce() -> bool) -> bool {
+    /// How the register is.
+    pub(super) fn of(&self, store: &Store) -> Readiness {
+        self.look(monotonic_now, || store.readiness())
+    }
+
+    /// Looks, unless somebody just has. Who asks meanwhile waits for the one look. The log is told of
+    /// every change, and not of every look.
+    fn look(&self, now: impl Fn() -> Instant, look: impl FnOnce() -> Readiness) -> Readiness {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, is_writable)) = *last
-            && now().saturating_duration_since(at) < PROBE_HOLDS
+        if let Some((at, known)) = *last
+            && now().saturating_duration_since(at) < LOOK_HOLDS
         {
-            return is_writable;
+            return known;
         }
-        let is_writable = attempt();
-        *last = Some((now(), is_writable));
-        is_writable
+        let found = look();
+        let known = last.map_or(Readiness::Writable, |(_, known)| known);
+        *last = Some((now(), found));
+        if found != known {
+            tell(found);
+        }
+        found
+    }
+}
+
+fn tell(found: Readiness) {
+    let advice = match found {
+        Readiness::Writable => return tracing::warn!("the register is ready again"),
+        Readiness::NotWritable => "a write has failed; a large one is tried every second",
+        Readiness::DiskFull => "make room on its disk",
+        Readiness::MovedAway => {
+            "its file or its log was renamed or removed under this server: put it back"
+        }
+        Readiness::NotReadable => "`countersign verify` says why",
+    };
+    tracing::error!(database = word(found), advice, "the register is not ready");
+}
+
+/// The register in a word of `Readiness` in the contract: it tells strangers nothing of paths or sizes.
+fn word(found: Readiness) -> &'static str {
+    match found {
+        Readiness::Writable => "writable",
+        Readiness::NotWritable => "not writable",
+        Readiness::DiskFull => "disk full",
+        Readiness::MovedAway => "moved away",
+        Readiness::NotReadable => "not readable",
     }
 }
 
@@ -38,16 +72,11 @@ pub(super) fn alive() -> Response {
 /// Anybody may ask, so it says no more than what a load balancer or an operator's script needs. How far
 /// off the clock is and how many digests were refused is for the metrics' own listener.
 pub(super) fn ready(appliance: &Appliance, probe: &Probe) -> Response {
-    let is_ready = probe.is_writable(monotonic_now, || match appliance.store.is_writable() {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::error!(%error, "the register cannot be written");
-            false
-        }
-    });
+    let register = probe.of(&appliance.store);
+    let is_ready = register == Readiness::Writable;
     let mut response = json(&serde_json::json!({
         "status": if is_ready { "ready" } else { "not_ready" },
-        "database": if is_ready { "writable" } else { "not writable" },
+        "database": word(register),
         "provider": {
             "lastContactAt": appliance.sumsub.last_contact().map(|it| rounded(it).to_string()),
         },
@@ -70,23 +99,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_questions_costs_one_write_a_second_and_news_is_told_after_it() {
+    fn a_flood_of_questions_costs_one_look_a_second_and_news_is_told_after_it() {
         let (probe, begin) = (Probe::default(), monotonic_now());
-        let mut attempts = 0;
-        let mut ask = |after_ms, is_writable| {
+        let mut looks = 0;
+        let mut ask = |after_ms, readiness| {
             let now = || begin + Duration::from_millis(after_ms);
-            probe.is_writable(now, || {
-                attempts += 1;
-                is_writable
+            probe.look(now, || {
+                looks += 1;
+                readiness
             })
         };
+        let (well, full) = (Readiness::Writable, Readiness::DiskFull);
 
-        assert!(ask(0, true));
-        assert!((0..1000).all(|after_ms| ask(after_ms, false)));
-        assert!(!ask(1000, false));
-        assert!(!ask(1999, true));
-        assert!(ask(2000, true));
+        assert_eq!(ask(0, well), well);
+        assert!((0..1000).all(|after_ms| ask(after_ms, full) == well));
+        assert_eq!(ask(1000, full), full);
+        assert_eq!(ask(1999, well), full);
+        assert_eq!(ask(2000, well), well);
 
-        assert_eq!(attempts, 3);
+        assert_eq!(looks, 3);
     }
 }

@@ -15,9 +15,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::health::Probe;
 use crate::domain::timekeeper::ClockStanding;
 use crate::http::{Request, Response};
-use crate::store::Figures;
+use crate::store::{Figures, Readiness, Store};
 use crate::usecase::{Appliance, Failure};
 
 /// How a whole answer ends.
@@ -75,12 +76,13 @@ impl Metrics {
     }
 
     /// Everything as Prometheus text.
-    pub(super) fn render(&self, appliance: &Appliance) -> Result<String, Failure> {
+    pub(super) fn render(&self, appliance: &Appliance, probe: &Probe) -> Result<String, Failure> {
         let now = (appliance.clock)();
         let figures = appliance.store.snapshot(|register| register.figures(now))?;
         let mut current = Registry::with_prefix("countersign");
         register_figures(&mut current, &figures);
         register_process(&mut current, appliance);
+        register_disk(&mut current, &appliance.store, probe);
         let (mut counted, mut read) = (String::new(), String::new());
         let written =
             encode(&mut counted, &self.registry).and_then(|()| encode(&mut read, &current));
@@ -171,6 +173,18 @@ fn register_process(registry: &mut Registry, appliance: &Appliance) {
     );
     let waiters = i64::try_from(appliance.store.changes().waiters()).unwrap_or(i64::MAX);
     set(registry, "waiting_clients", "Clients that wait for a change", waiters);
+}
+
+fn register_disk(registry: &mut Registry, store: &Store, probe: &Probe) {
+    let is_writable = probe.of(store) == Readiness::Writable;
+    let help = "1 while /readyz finds that the register can do its work, 0 while it does not";
+    set(registry, "register_writable", help, i64::from(is_writable));
+    let room = store.room();
+    let bytes = |it: u64| i64::try_from(it).unwrap_or(i64::MAX);
+    let help = "Room left on the register's disk; -1: its file system does not say";
+    set(registry, "disk_free_bytes", help, room.free_bytes.map_or(-1, bytes));
+    let help = "Size of the register's write-ahead log";
+    set(registry, "log_bytes", help, bytes(room.log_bytes));
 }
 
 fn set(registry: &mut Registry, name: &str, help: &str, value: i64) {

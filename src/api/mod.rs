@@ -172,7 +172,7 @@ impl Api {
         if request.path() != "/metrics" {
             return ApiError::NotFound.render("");
         }
-        match self.metrics.render(&self.appliance) {
+        match self.metrics.render(&self.appliance, &self.probe) {
             Ok(text) => Response {
                 status: 200,
                 headers: vec![("Content-Type", METRICS_TYPE.to_owned())],

@@ -355,10 +355,11 @@ impl Drop for Fault {
 
 /// While a fault lasts: refused writes, answered reads, the truth about readiness.
 fn assert_refuses_writes_and_tells_the_truth(caller: &Caller, customer: &str) {
-    caller.waits_until_ready_is(503);
-    assert_eq!(caller.get("/readyz").1["database"], "not writable");
     let (status, body) = caller.create("Refused Ltd.", "refused").unwrap();
     assert!([500, 503].contains(&status), "{status} {body}");
+    caller.waits_until_ready_is(503);
+    let database = caller.get("/readyz").1["database"].as_str().unwrap().to_owned();
+    assert!(["not writable", "disk full"].contains(&database.as_str()), "{database}");
     assert_eq!(caller.verdict(customer, "GREEN", 1), Some(500), "Sumsub is to deliver it again");
     assert_eq!(caller.status(customer), "NOT_STARTED", "what was refused is not told");
     assert_eq!(caller.get("/healthz").0, 200);
@@ -525,6 +526,14 @@ impl TinyDisk {
         while file.write_all(&[0; 1024]).is_ok() {}
     }
 
+    /// Takes all the room there is, and gives so much of it back.
+    fn fill_but(&self, left: u64) {
+        self.fill();
+        let file = std::fs::File::options().write(true).open(self.0.join("filling")).unwrap();
+        let full = file.metadata().unwrap().len();
+        file.set_len(full - left).unwrap();
+    }
+
     fn make_room(&self) {
         std::fs::remove_file(self.0.join("filling")).unwrap();
     }
@@ -540,7 +549,7 @@ impl Drop for TinyDisk {
 #[ignore = "needs root, to mount a file system"]
 fn a_full_disk_refuses_writes_answers_polls_and_recovers_once_there_is_room() {
     let directory = Directory::new();
-    let disk = TinyDisk::mount(directory.file("disk"), "6m");
+    let disk = TinyDisk::mount(directory.file("disk"), "16m");
     for _ in 0..rounds(1) {
         let machine = Machine::on(disk.0.join("register.db").to_str().unwrap());
         let caller = machine.caller();
@@ -562,6 +571,37 @@ fn a_full_disk_refuses_writes_answers_polls_and_recovers_once_there_is_room() {
             std::fs::remove_file(file.unwrap().path()).unwrap();
         }
     }
+}
+
+#[test]
+#[ignore = "needs root, to mount a file system"]
+fn a_server_on_a_disk_that_fills_is_not_ready_whenever_a_write_is_refused() {
+    let directory = Directory::new();
+    let disk = TinyDisk::mount(directory.file("disk"), "16m");
+    let machine = Machine::on(disk.0.join("register.db").to_str().unwrap());
+    let caller = machine.caller();
+    let mut refused = 0;
+    for left_kib in [0, 8, 20, 48, 96, 200, 400, 900, 1_800, 3_600] {
+        caller.waits_until_ready_is(200);
+        disk.fill_but(left_kib * 1024);
+        for number in 0..20 {
+            let name = format!("k{left_kib}-{number}");
+            let (status, _) = caller.create(&name, &name).unwrap();
+            if status != 200 {
+                refused += 1;
+                caller.waits_until_ready_is(503);
+                assert_eq!(caller.get("/readyz").1["database"], "disk full");
+            }
+        }
+        // Also while there is room for small writes: the next one may be large.
+        caller.waits_until_ready_is(503);
+        disk.make_room();
+    }
+
+    // Nothing but /readyz is asked for any more.
+    caller.waits_until_ready_is(200);
+    assert!(refused > 20, "{refused}");
+    assert_eq!(caller.create("After", "after").unwrap().0, 200);
 }
 
 // Descriptors and signals.

@@ -37,6 +37,7 @@ mod organizations;
 mod outgoing;
 mod provider_faults;
 mod proxy;
+mod readiness;
 mod receiver;
 mod reconcile;
 mod register;

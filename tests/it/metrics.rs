@@ -33,6 +33,9 @@ fn metrics_tell_requests_statuses_and_loas() {
         "countersign_backups_made 0",
         "countersign_backups_failed 0",
         "countersign_backup_newest_timestamp_seconds 0",
+        "countersign_register_writable 1",
+        "countersign_disk_free_bytes ",
+        "countersign_log_bytes ",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
