@@ -10,7 +10,8 @@ use super::output::{Answer, Format, fields, instant};
 use super::progress::Bar;
 use super::wiring::{environment, real_clock};
 use super::{Operator, Shape};
-use crate::store::{Losses, Proof, prove};
+use crate::store::files::resolved;
+use crate::store::{Losses, Proof, prove, refuse_other_names};
 use crate::usecase::back_up::{BackUpError, KeyFit, Target, back_up, key_fit};
 use crate::usecase::restore::{Overwrite, RestoreError, Restored, restore};
 
@@ -81,6 +82,7 @@ pub(super) struct RestoreArguments {
 
 pub(super) fn run(operator: &Operator, arguments: &BackupArguments) -> Result<Answer, CliError> {
     let target = target_of(arguments)?;
+    refuse_other_names(&operator.config.database)?;
     let mut shown = Bar::on_stderr();
     let made = back_up(&operator.config.database, &target, real_clock()(), &mut |it| {
         shown.tell(it);
@@ -106,7 +108,11 @@ pub(super) fn run(operator: &Operator, arguments: &BackupArguments) -> Result<An
 }
 
 pub(super) fn verify(operator: &Operator, arguments: &VerifyArguments) -> Result<Answer, CliError> {
-    let file = arguments.file.as_ref().unwrap_or(&operator.config.database);
+    let file = &match &arguments.file {
+        Some(path) => resolved(path)?,
+        None => operator.config.database.clone(),
+    };
+    refuse_other_names(file)?;
     let mut shown = Bar::on_stderr();
     let proof = prove(file, &mut |it| shown.tell(it))?;
     drop(shown);

@@ -8,7 +8,7 @@ use super::progress::Bar;
 use super::wiring::real_clock;
 use super::{Operator, Shape, supervisor};
 use crate::config::Config;
-use crate::store::{MIGRATIONS, Migration, steps_for};
+use crate::store::{MIGRATIONS, Migration, refuse_other_names, steps_for};
 use crate::usecase::migrate::migrate;
 
 #[derive(Debug, clap::Args)]
@@ -32,6 +32,7 @@ pub(super) fn run(operator: &Operator, arguments: &MigrateArguments) -> Result<A
     let register = &operator.config.database;
     let format = arguments.shape.format();
     if arguments.plan {
+        refuse_other_names(register)?;
         let (from, steps) = steps_for(register, MIGRATIONS)?;
         return Ok(answer(format, (from, steps), None));
     }

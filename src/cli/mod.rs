@@ -44,6 +44,7 @@ use serde_json::Value;
 
 use crate::config::{Config, Variables};
 use crate::domain::timestamp::Timestamp;
+use crate::store::files::resolved;
 use console::Colours;
 use exit::{CliError, EXIT_CODES, Exit};
 use flags::SettingFlags;
@@ -154,8 +155,10 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
     let actor = identity::actor(variables);
     let load = || Config::load(&cli.settings.0, variables);
     let operator = || -> Result<Operator, CliError> {
-        let config = load()?;
+        let mut config = load()?;
         installed::check(&config)?;
+        // From here on the register has one path, by whatever link it was named.
+        config.database = resolved(&config.database)?;
         Ok(Operator { config, actor: actor.clone() })
     };
     let unknown = variables.unknown();

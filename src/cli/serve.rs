@@ -1,6 +1,7 @@
 //! `countersign serve`: the API, until a signal.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -61,11 +62,12 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     if let Err(error) = config.provider() {
         return Err(CliError::new(Exit::Usage, without_account(config, &error.to_string())));
     }
-    // One server a register: each would deliver the same messages, and neither could be restored.
     if config.migrate {
         migrate::at_start(config)?;
     }
-    let _serving = ServingLock::take(&config.database)?;
+    // One server a register: each would deliver the same messages, and neither could be restored.
+    // Never dropped: closing it would end SQLite's own locks for a thread that still writes.
+    let _serving = ManuallyDrop::new(ServingLock::of_server(&config.database)?);
     let register = Open::to_serve(appliance(config, Opening::CreateIfMissing, Asks::Sumsub)?);
     let mut running = Running::default();
     let started = start(config, &register, &mut running);

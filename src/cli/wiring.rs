@@ -15,7 +15,7 @@ use crate::domain::timestamp::{Clock, Timestamp};
 use crate::domain::verdict::{Acceptance, DecidedBy};
 use crate::outbox::{Allowed, Outbox, WebhookKey};
 use crate::store::files::beside;
-use crate::store::{Folded, Opening, ServingLock, Store};
+use crate::store::{Folded, Opening, ServingLock, Store, refuse_other_names};
 use crate::sumsub::{Account, Client, ImportMode};
 use crate::usecase::handoff_links::{Handoff, WebSdk};
 use crate::usecase::{Appliance, Permits, Rules};
@@ -170,6 +170,7 @@ pub(super) fn build(
 ) -> Result<Appliance, CliError> {
     let environment = environment(config);
     let clock = timekeeper.clock();
+    refuse_other_names(&config.database)?;
     let store = Store::open(&config.database, environment, opening, clock())?;
     store.report_known(timekeeper.floor())?;
     let webhook_secret = provider.map_or("", |it| it.webhook_secret.expose()).to_owned();

@@ -1,7 +1,7 @@
 //! Files around a register: names beside it, private creation, and what it takes to be on disk.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::StatVfsMountFlags;
@@ -13,6 +13,28 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
+}
+
+/// How many links are followed from one to the next, as Linux does.
+const LINKS_MAX: usize = 40;
+
+/// The file that a path leads to. If its last component is a symbolic link, the link is followed,
+/// whether or not there is a file at its end; any other path stays as it was typed. Whatever has its
+/// place beside a register is beside this one, by whatever link the register was named.
+pub fn resolved(path: &Path) -> Result<PathBuf, StoreError> {
+    let mut at = path.to_owned();
+    for _ in 0..=LINKS_MAX {
+        // What is no link, or cannot be looked at, is reported by whoever opens it.
+        let Ok(target) = std::fs::read_link(&at) else { return Ok(at) };
+        at = at.parent().unwrap_or(Path::new("")).join(target);
+    }
+    let error = std::io::Error::other("its symbolic links lead to one another");
+    Err(file_error("follow", path, &error))
+}
+
+/// Whether a register would be created there: there is no file, or one without content.
+pub fn is_new(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |it| it.len() == 0)
 }
 
 /// The directory that a file is in.
@@ -29,6 +51,17 @@ pub fn create_private(path: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(|it| file_error("create", path, &it))
+}
+
+/// Makes an empty file for a register, which holds names of customers: nobody but its owner reads it, nor
+/// its log, which takes over its mode. That goes for an empty file that somebody has put there as well.
+/// Best effort: whoever opens the register reports what really fails.
+pub(super) fn create_private_if_missing(path: &Path) {
+    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    let is_empty = |it: &File| it.metadata().is_ok_and(|it| it.len() == 0);
+    drop(
+        opened.map(|it| is_empty(&it).then(|| it.set_permissions(Permissions::from_mode(0o600)))),
+    );
 }
 
 /// Puts a directory's entries on disk, so that a rename outlives a power cut.
@@ -77,4 +110,16 @@ pub(super) fn room(directory: &Path) -> Result<FileSystem, StoreError> {
 
 pub(super) fn file_error(doing: &'static str, path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::File { doing, path: path.to_owned(), why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_link_as_the_last_component_changes_a_path() {
+        for path in ["countersign.db", "./kept/../countersign.db", "/nowhere/at/all", "", "/"] {
+            assert_eq!(resolved(Path::new(path)).unwrap(), Path::new(path));
+        }
+    }
 }

@@ -87,7 +87,7 @@ pub use records::RecordsCompared;
 pub use replace::{Losses, losses, put_in_place};
 pub use retention::Passed;
 pub use review::ReviewRow;
-pub use serving::ServingLock;
+pub use serving::{ServingLock, refuse_other_names};
 pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, DatedBy, NewFact, Recorded, RecordedFact};
 pub use webhook_endpoint::{Salts, WebhookEndpoint};
@@ -302,7 +302,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         check_is_file(path)?;
-        if is_new(path) && opening == Opening::MustExist {
+        if files::is_new(path) && opening == Opening::MustExist {
             return Err(StoreError::Missing(path.to_owned()));
         }
         let connection = prepare(path, environment, now).map_err(|it| damage(path, it))?;
@@ -449,17 +449,13 @@ impl<'c> std::ops::Deref for Tx<'c> {
     }
 }
 
-fn is_new(path: &Path) -> bool {
-    std::fs::metadata(path).map_or(true, |it| it.len() == 0)
-}
-
 fn prepare(
     path: &Path,
     environment: Environment,
     now: Timestamp,
 ) -> Result<Connection, StoreError> {
-    if is_new(path) {
-        create_private_file(path);
+    if files::is_new(path) {
+        files::create_private_if_missing(path);
     } else {
         let connection = open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         check_kind(path, &connection)?;
@@ -477,15 +473,6 @@ fn prepare(
     check_kind(path, &connection)?;
     check_environment(path, environment, &connection)?;
     Ok(connection)
-}
-
-/// A register holds names of customers: nobody but the owner reads it, nor its log, which takes over its
-/// mode. That goes for an empty file that somebody has put there as well. Best effort; opening the
-/// database reports what really fails.
-fn create_private_file(path: &Path) {
-    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-    let opened = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-    drop(opened.and_then(|it| it.set_permissions(std::fs::Permissions::from_mode(0o600))));
 }
 
 /// Refuses a directory, a pipe and the like before anything is made beside them.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{WebhookKey, WebhookKeyError};
 use crate::store::files::{beside, copy_private, create_private, directory_of, free_bytes};
-use crate::store::files::{rename_durably, sync_directory};
+use crate::store::files::{rename_durably, resolved, sync_directory};
 use crate::store::{
     Cancel, Progress, Proof, StoreError, copy_register_unless, prove_unless, register_bytes,
 };
@@ -120,7 +120,7 @@ pub(super) fn back_up_unless(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<BackedUp, BackUpError> {
     let path = match target {
-        Target::File(path) => path.clone(),
+        Target::File(path) => resolved(path)?,
         Target::Directory { path, .. } => path.join(backup_name(register, now)),
     };
     if path.exists() {

@@ -4,15 +4,16 @@
 //! register is kept aside under another name. No server may run on it meanwhile, and nobody may have
 //! it open.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::domain::environment::Environment;
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{WebhookKey, WebhookKeyError};
-use crate::store::files::{beside, copy_private, directory_of, rename_durably};
+use crate::store::files::{beside, copy_private, directory_of, rename_durably, resolved};
 use crate::store::{
     Held, Losses, Progress, Proof, ServingLock, StoreError, copy_register, losses, prove,
-    put_in_place, register_bytes,
+    put_in_place, refuse_other_names, register_bytes,
 };
 use crate::usecase::back_up::{BackUpError, KeyFit, Partial, check_room, key_fit, stamp};
 
@@ -90,10 +91,12 @@ pub fn restore(
     now: Timestamp,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Restored, RestoreError> {
-    let real = |it: &Path| std::fs::canonicalize(it).ok();
-    if real(backup).is_some() && real(backup) == real(register) {
+    // Its key is beside its file, by whatever link it was named.
+    let backup = &*resolved(backup)?;
+    if is_one_file(backup, register) {
         return Err(RestoreError::Itself(backup.to_owned()));
     }
+    refuse_other_names(backup)?;
     let bytes = register_bytes(backup)?;
     let lock = ServingLock::take(register)?;
     check_room(bytes, directory_of(register)).map_err(RestoreError::NoRoom)?;
@@ -127,6 +130,12 @@ pub fn restore(
     drop(fresh);
     let key = key_fit(register, &proof)?;
     Ok(Restored { proof, key, aside: had_register.then_some(aside), lost })
+}
+
+/// Whether two paths name one file, by whatever links.
+fn is_one_file(one: &Path, other: &Path) -> bool {
+    let inode = |it: &Path| std::fs::metadata(it).map(|it| (it.dev(), it.ino())).ok();
+    inode(one).is_some_and(|it| inode(other) == Some(it))
 }
 
 fn proven(

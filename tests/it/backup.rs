@@ -19,7 +19,7 @@ use crate::crash::{kill, serve, shell};
 use crate::rig::{Directory, Rig};
 use crate::sumsub::World;
 
-fn sqlite(path: &Path) -> rusqlite::Connection {
+pub(crate) fn sqlite(path: &Path) -> rusqlite::Connection {
     let flags =
         rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_CREATE;
     rusqlite::Connection::open_with_flags(path, flags).unwrap()
@@ -42,7 +42,7 @@ fn count(path: &Path, table: &str) -> i64 {
 }
 
 /// The names in a directory, sorted.
-fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .unwrap()
         .map(|it| it.unwrap().file_name().into_string().unwrap())
@@ -52,7 +52,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 /// A shell with a signed LOA, an operator's decision and a webhook endpoint, and the customer's id.
-fn register() -> (Shell, String, String) {
+pub(crate) fn register() -> (Shell, String, String) {
     let shell = Shell::new().with(&[RECEIVERS]);
     let (broker, customer) = shell.parties();
     let parties = ["--granting", customer.as_str(), "--authorized", broker.as_str()];
@@ -64,7 +64,7 @@ fn register() -> (Shell, String, String) {
     (shell, broker, customer)
 }
 
-fn database(shell: &Shell) -> PathBuf {
+pub(crate) fn database(shell: &Shell) -> PathBuf {
     shell.directory.file("countersign.db")
 }
 

@@ -32,6 +32,7 @@ mod layers;
 mod links;
 mod metrics;
 mod migrations;
+mod one_path;
 mod openapi;
 mod organizations;
 mod outgoing;

@@ -9,7 +9,7 @@ use crate::config::{Config, Source, World};
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::WebhookKey;
 use crate::store::files::{beside, directory_of, free_bytes};
-use crate::store::{Opening, ServingLock, Store, StoreError};
+use crate::store::{Opening, ServingLock, Store, StoreError, refuse_other_names};
 use crate::usecase::back_up::backups_of;
 
 /// Below this a disk is as good as full: a log may grow to 64 MiB and more.
@@ -125,7 +125,8 @@ fn server(config: &Config) -> Finding {
 }
 
 fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
-    let opened = Store::open(&config.database, environment(config), Opening::MustExist, now);
+    let opened = refuse_other_names(&config.database)
+        .and_then(|()| Store::open(&config.database, environment(config), Opening::MustExist, now));
     let read = opened.and_then(|store| {
         let figures = store.snapshot(|register| {
             Ok::<_, StoreError>((register.figures(now)?, register.oldest_pending()?))
