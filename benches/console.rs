@@ -28,7 +28,7 @@ use countersign::domain::outgoing::Schedule;
 use countersign::domain::timekeeper::Timekeeper;
 use countersign::domain::timestamp::{Clock, Timestamp};
 use countersign::domain::verdict::{Acceptance, DecidedBy};
-use countersign::outbox::{Allowed, Outbox, WebhookKey};
+use countersign::outbox::{Allowed, KeyFile, Outbox};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client, ImportMode};
 use countersign::usecase::{Appliance, Permits, Rules};
@@ -135,7 +135,7 @@ fn appliance(path: &Path) -> Arc<Appliance> {
         handoff: None,
         outbox: Outbox::new(
             Environment::Test,
-            WebhookKey::new([0; 32]),
+            KeyFile::beside(path),
             Schedule { time_scale: 1 },
             Allowed::default(),
         ),

@@ -8,6 +8,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::http::Response;
 use crate::store::{Readiness, Store};
 use crate::usecase::Appliance;
+use crate::usecase::webhook_key::key_standing;
 
 /// How long one look at the register answers for all callers: anybody may ask.
 const LOOK_HOLDS: Duration = Duration::from_secs(1);
@@ -80,8 +81,12 @@ pub(super) fn ready(appliance: &Appliance, probe: &Probe) -> Response {
         "provider": {
             "lastContactAt": appliance.sumsub.last_contact().map(|it| rounded(it).to_string()),
         },
-        // It stays ready: a 503 would take the polls away, which go on being right.
+        // It stays ready with both of these: a 503 would take the polls away, which go on being right.
         "clock": appliance.timekeeper.standing().as_str(),
+        "webhookKey": match key_standing(appliance).fit.as_str() {
+            "not_needed" => "fits",
+            word => word,
+        },
     }));
     if !is_ready {
         response.status = 503;

@@ -19,6 +19,7 @@ use super::health::Probe;
 use crate::domain::timekeeper::ClockStanding;
 use crate::http::{Request, Response};
 use crate::store::{Figures, Readiness, Store};
+use crate::usecase::webhook_key::key_standing;
 use crate::usecase::{Appliance, Failure};
 
 /// How a whole answer ends.
@@ -161,10 +162,17 @@ fn register_process(registry: &mut Registry, appliance: &Appliance) {
     let refused = appliance.refused_digests.load(Ordering::Relaxed);
     let refused = i64::try_from(refused).unwrap_or(i64::MAX);
     set(registry, "refused_digests", "Webhooks refused for their digest", refused);
+    let unfit = key_standing(appliance).fit.unfit_endpoints();
+    let unfit = i64::try_from(unfit).unwrap_or(i64::MAX);
+    let help =
+        "Webhook endpoints whose secrets do not follow from the webhook key: nothing is sent";
+    set(registry, "webhook_key_unfit_endpoints", help, unfit);
     let backups = &appliance.store.backups;
     let read = |it: &AtomicU64| i64::try_from(it.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
     set(registry, "backups_made", "Scheduled backups made and proven", read(&backups.made));
     set(registry, "backups_failed", "Scheduled backups that failed", read(&backups.failed));
+    let help = "Scheduled backups made without the webhook key that fits";
+    set(registry, "backups_without_key", help, read(&backups.unfit_key));
     set(
         registry,
         "backup_newest_timestamp_seconds",

@@ -10,10 +10,12 @@ use super::output::{Answer, Format, fields, instant};
 use super::progress::Bar;
 use super::wiring::{environment, real_clock};
 use super::{Operator, Shape};
+use crate::outbox::{KeyFit, REMEDY};
 use crate::store::files::resolved;
 use crate::store::{Losses, Proof, prove, refuse_other_names};
-use crate::usecase::back_up::{BackUpError, KeyFit, Target, back_up, key_fit};
+use crate::usecase::back_up::{BackUpError, Target, back_up};
 use crate::usecase::restore::{Overwrite, RestoreError, Restored, restore};
+use crate::usecase::webhook_key::fit_beside;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -104,7 +106,7 @@ pub(super) fn run(operator: &Operator, arguments: &BackupArguments) -> Result<An
             Answer::text(text)
         }
     };
-    Ok(warned(answer, made.key))
+    Ok(warned(answer, &made.path, made.key))
 }
 
 pub(super) fn verify(operator: &Operator, arguments: &VerifyArguments) -> Result<Answer, CliError> {
@@ -119,12 +121,12 @@ pub(super) fn verify(operator: &Operator, arguments: &VerifyArguments) -> Result
     if !proof.is_good() {
         return Err(not_good(file, &proof));
     }
-    let key = key_fit(file, &proof)?;
+    let key = fit_beside(file, &proof.endpoint_salts);
     let answer = match arguments.shape.format() {
         Format::Json => Answer::json(&shape("register", file, &proof, key)),
         Format::Table => Answer::text(people(file, &proof, key)),
     };
-    Ok(warned(answer, key))
+    Ok(warned(answer, file, key))
 }
 
 pub(super) fn put_back(
@@ -158,7 +160,7 @@ pub(super) fn put_back(
             it.display()
         )
     }));
-    story.extend(key_warning(key));
+    story.extend(key_warning(register.0, key));
     Ok(if story.is_empty() { answer } else { answer.telling(story.join("\n")) })
 }
 
@@ -206,24 +208,17 @@ fn key_words(key: KeyFit) -> &'static str {
         KeyFit::NotNeeded => "not needed: there are no webhook endpoints",
         KeyFit::Fits => "beside it; every endpoint's secret follows from it",
         KeyFit::Missing(_) => "MISSING",
+        KeyFit::Unreadable(_) => "UNREADABLE",
         KeyFit::Other(_) => "ANOTHER ONE",
     }
 }
 
-fn key_warning(key: KeyFit) -> Option<String> {
-    let (what, count) = match key {
-        KeyFit::NotNeeded | KeyFit::Fits => return None,
-        KeyFit::Missing(count) => ("is no webhook key beside it", count),
-        KeyFit::Other(count) => ("is another webhook key beside it", count),
-    };
-    Some(format!(
-        "There {what}: {count} endpoints cannot be sent signed webhooks. Put the right \
-         `….webhook-key` back, or have each endpoint's secret rotated (`countersign webhook rotate`)."
-    ))
+fn key_warning(register: &Path, key: KeyFit) -> Option<String> {
+    key.fault(register).map(|it| format!("WARNING: {it}.\nTo mend it, {REMEDY}."))
 }
 
-fn warned(answer: Answer, key: KeyFit) -> Answer {
-    match key_warning(key) {
+fn warned(answer: Answer, register: &Path, key: KeyFit) -> Answer {
+    match key_warning(register, key) {
         Some(story) => answer.telling(story),
         None => answer,
     }
@@ -245,12 +240,7 @@ fn shape(object: &str, path: &Path, proof: &Proof, key: KeyFit) -> Value {
         "deliveries": proof.deliveries,
         "lettersCompared": proof.records.letters,
         "bodiesCompared": proof.records.bodies,
-        "webhookKey": match key {
-            KeyFit::NotNeeded => "not_needed",
-            KeyFit::Fits => "fits",
-            KeyFit::Missing(_) => "missing",
-            KeyFit::Other(_) => "other",
-        },
+        "webhookKey": key.as_str(),
     })
 }
 
@@ -302,7 +292,7 @@ impl From<BackUpError> for CliError {
     fn from(error: BackUpError) -> Self {
         let exit = match error {
             BackUpError::Store(error) => return error.into(),
-            BackUpError::Key(_) | BackUpError::NotProven { .. } => Exit::Register,
+            BackUpError::NotProven { .. } => Exit::Register,
             BackUpError::Exists(_) | BackUpError::NoRoom { .. } => Exit::Refused,
         };
         Self::new(exit, error.to_string())
@@ -313,9 +303,7 @@ impl From<RestoreError> for CliError {
     fn from(error: RestoreError) -> Self {
         let (exit, advice) = match &error {
             RestoreError::Store(error) => return error.clone().into(),
-            RestoreError::Key(_) | RestoreError::NotProven { .. } => {
-                (Exit::Register, String::new())
-            }
+            RestoreError::NotProven { .. } => (Exit::Register, String::new()),
             RestoreError::NoRoom(_)
             | RestoreError::Itself(_)
             | RestoreError::OtherEnvironment { .. } => (Exit::Refused, String::new()),

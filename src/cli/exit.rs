@@ -4,7 +4,7 @@ use std::io;
 
 use crate::config::ConfigError;
 use crate::http::limits::DescriptorLimitError;
-use crate::outbox::WebhookKeyError;
+use crate::outbox::{REMEDY, WebhookKeyError};
 use crate::store::StoreError;
 use crate::sumsub::SumsubError;
 use crate::usecase::Failure;
@@ -20,6 +20,11 @@ Exit codes:
   4  Sumsub could not be asked
   5  the register cannot be used
   6  a dry run found something that it would change";
+
+/// What to do about an endpoint's secret that comes from another key than the one at hand.
+const OTHER_KEY: &str = "put the right key file back from a backup, or, if it is lost for good, rotate \
+                         the secret (`countersign webhook rotate`); `countersign webhook key` shows \
+                         all that do not fit, and `countersign webhook key --new` replaces the key";
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,9 +160,8 @@ impl From<Failure> for CliError {
             Failure::WebhookEndpointDisabled => {
                 (Exit::Refused, "`countersign webhook enable` enables it")
             }
-            Failure::WebhookSecretUnavailable => {
-                (Exit::Refused, "put the webhook key's file back, or rotate the secret")
-            }
+            Failure::WebhookKeyMissing => (Exit::Refused, REMEDY),
+            Failure::WebhookSecretUnavailable => (Exit::Refused, OTHER_KEY),
             Failure::WebhookSecretLimit { .. } => {
                 (Exit::Refused, "nothing was changed; rotate again after that")
             }

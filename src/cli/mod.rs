@@ -33,6 +33,7 @@ mod simulator;
 mod supervisor;
 mod verification;
 mod webhook;
+mod webhook_key;
 mod wiring;
 
 use std::ffi::OsString;

@@ -31,6 +31,7 @@ use crate::usecase::reconciler::{LONGEST_WAIT_MS, Pulse, Reconciler};
 use crate::usecase::retention::{Retention, Sweeper};
 use crate::usecase::scheduled_backups::{BackupPlan, ScheduledBackups};
 use crate::usecase::timekeeping::Timekeeping;
+use crate::usecase::webhook_key::key_standing;
 
 /// For so many clients of the API that may wait, one browser may wait too: both hold a connection,
 /// and all of them together must leave some.
@@ -70,6 +71,8 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     let _serving = ManuallyDrop::new(ServingLock::of_server(&config.database)?);
     let register = Open::to_serve(appliance(config, Opening::CreateIfMissing, Asks::Sumsub)?);
     let mut running = Running::default();
+    // A key that does not fit is reported before anything else.
+    key_standing(&register);
     let started = start(config, &register, &mut running);
     let second = started.as_ref().ok().and_then(|serving| {
         tell(&format!("countersign {serving}"));

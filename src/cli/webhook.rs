@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::exit::CliError;
 use super::output::{Answer, Format, List, fields};
 use super::wiring::{Asks, appliance};
-use super::{Operator, Shape};
+use super::{Operator, Shape, webhook_key};
 use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::{DeliveryStatus, EventType};
 use crate::domain::timestamp::Timestamp;
@@ -109,6 +109,9 @@ Example:
         /// The endpoint's id
         endpoint: String,
     },
+    /// Show whether the webhook key fits the endpoints' secrets, or replace a lost one
+    #[command(after_help = webhook_key::HELP)]
+    Key(webhook_key::KeyFileArguments),
     /// Send a test event to an endpoint
     #[command(after_help = "\
 Example:
@@ -212,6 +215,7 @@ pub(super) fn run(operator: &Operator, arguments: WebhookArguments) -> Result<An
             let rotated = rotate_webhook_secret(&appliance, &owner, &id, nothing_else())?;
             Ok(endpoint(format, &rotated))
         }
+        WebhookCommand::Key(arguments) => webhook_key::run(&appliance, format, &arguments),
         WebhookCommand::Test { endpoint } => {
             let owner = owner_of(&appliance, &endpoint)?;
             Ok(delivery(format, &send_test(&appliance, &owner, &endpoint, nothing_else())?))

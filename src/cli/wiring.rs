@@ -13,8 +13,8 @@ use crate::domain::outgoing::Schedule;
 use crate::domain::timekeeper::{Timekeeper, Uptime};
 use crate::domain::timestamp::{Clock, Timestamp};
 use crate::domain::verdict::{Acceptance, DecidedBy};
-use crate::outbox::{Allowed, Outbox, WebhookKey};
-use crate::store::files::beside;
+use crate::outbox::{Allowed, KeyFile, Outbox};
+use crate::store::files::{beside, is_new};
 use crate::store::{Folded, Opening, ServingLock, Store, refuse_other_names};
 use crate::sumsub::{Account, Client, ImportMode};
 use crate::usecase::handoff_links::{Handoff, WebSdk};
@@ -171,7 +171,12 @@ pub(super) fn build(
     let environment = environment(config);
     let clock = timekeeper.clock();
     refuse_other_names(&config.database)?;
+    let key = KeyFile::beside(&config.database);
+    let is_new = is_new(&config.database);
     let store = Store::open(&config.database, environment, opening, clock())?;
+    if is_new && matches!(key.read(), Ok(None)) {
+        key.read_or_create()?;
+    }
     store.report_known(timekeeper.floor())?;
     let webhook_secret = provider.map_or("", |it| it.webhook_secret.expose()).to_owned();
     let account = provider.map_or_else(nowhere, |it| account_of(config, it));
@@ -181,7 +186,7 @@ pub(super) fn build(
     };
     let outbox = Outbox::new(
         environment,
-        WebhookKey::beside(&config.database)?,
+        key,
         Schedule { time_scale: config.webhook_time_scale },
         Allowed::new(config.webhook_allow.clone()),
     );

@@ -4,18 +4,19 @@
 //! (`signature`). No connection is opened to an address that is neither public nor listed by the
 //! operator (`allowed`), judged on the resolved address that is then dialled (`address`); redirects
 //! are not followed, no proxy of the environment is used, and no connection is kept, so that every
-//! attempt is judged anew. No secret is stored: it is derived (`secret`). What is due, and what an
+//! attempt is judged anew. No secret is stored: it is derived (`secret`) from a key in a file
+//! (`key_file`). What is due, and what an
 //! answer means for the schedule, is decided elsewhere (`domain::outgoing`,
 //! `usecase::deliver_events`).
 
 mod address;
 mod allowed;
+mod key_file;
 mod secret;
 mod signature;
 mod target;
 
 use std::io::Read as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::HeaderValue;
@@ -23,7 +24,8 @@ use ureq::unversioned::transport::DefaultConnector;
 
 pub use address::is_public;
 pub use allowed::{Allowed, SETTING as ALLOW_SETTING};
-pub use secret::{Salt, Secret, WebhookKey, WebhookKeyError};
+pub use key_file::{KeyFile, KeyFit, KeyStanding, REMEDY, WebhookKeyError};
+pub use secret::{Salt, Secret, WebhookKey};
 pub use signature::{sign, signature_header};
 pub use target::{Target, TargetError, URL_BYTES_MAX};
 
@@ -48,7 +50,7 @@ pub struct Outbox {
     /// Test or live: decides which receivers are allowed.
     pub environment: Environment,
     /// What secrets are derived from.
-    pub key: Arc<WebhookKey>,
+    pub key: KeyFile,
     /// How attempts are spaced.
     pub schedule: Schedule,
     /// The receivers that are allowed although they are not public.
@@ -113,13 +115,13 @@ impl Outbox {
     /// An outbox of one environment.
     pub fn new(
         environment: Environment,
-        key: WebhookKey,
+        key: KeyFile,
         schedule: Schedule,
         allowed: Allowed,
     ) -> Self {
         let public = agent(CheckedResolver { environment, allowed: Allowed::default() });
         let listed = agent(CheckedResolver { environment, allowed: allowed.clone() });
-        Self { environment, key: Arc::new(key), schedule, allowed, public, listed }
+        Self { environment, key, schedule, allowed, public, listed }
     }
 
     /// Checks where an endpoint is to be.
@@ -225,7 +227,8 @@ mod tests {
     /// One POST; why it got no answer.
     fn attempt(environment: Environment, allowed: &Allowed, url: &str) -> &'static str {
         let schedule = Schedule { time_scale: 1 };
-        let outbox = Outbox::new(environment, WebhookKey::new([1; 32]), schedule, allowed.clone());
+        let nowhere = KeyFile::beside(std::path::Path::new("/nowhere"));
+        let outbox = Outbox::new(environment, nowhere, schedule, allowed.clone());
         let anywhere = Allowed::new(vec![
             ("0.0.0.0/0".parse().unwrap(), None),
             ("::/0".parse().unwrap(), None),

@@ -3,19 +3,14 @@
 //! A signature needs the secret itself, so a hash cannot be kept; and what stands in the register
 //! in clear is lost with any copy of it. So a secret is HMAC-SHA256, under the server's webhook
 //! key, of the endpoint's id and a random salt; the register holds the salt. Nothing is encrypted,
-//! so there is no nonce to repeat and no ciphertext to keep: a rotation is a new salt. The key
-//! stands in a file of its own beside the register, 0600, and belongs into a backup with it. Were
-//! it lost, every secret would be another one; the register's check of each secret tells, nothing
-//! is then signed wrongly, and a rotation heals.
+//! so there is no nonce to repeat and no ciphertext to keep: a rotation is a new salt. The key is in
+//! a file of its own beside the register (`key_file`), 0600, and every backup has a copy of it. Under
+//! another key every secret would be another one; the register's check of each secret shows that.
 //!
 //! The addresses of hand-off links are derived from the same key, under a label of their own: with
 //! another key, the links that exist go on working, and the next session creates a new one.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +19,8 @@ use sha2::{Digest as _, Sha256};
 
 /// What Standard Webhooks puts before the base64 of a symmetric secret.
 const SECRET_PREFIX: &str = "whsec_";
-const KEY_BYTES: usize = 32;
+/// Bytes of a webhook key.
+pub(super) const KEY_BYTES: usize = 32;
 
 /// A secret's salt, as the register keeps it.
 pub type Salt = [u8; 16];
@@ -69,25 +65,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why there is no webhook key.
-#[derive(Debug, thiserror::Error)]
-pub enum WebhookKeyError {
-    /// The file cannot be read or made.
-    #[error("the webhook key {path} cannot be used: {source}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file holds something else.
-    #[error(
-        "{0} is not a webhook key (32 bytes in base64): put the right file back from a backup, or \
-         move it away and rotate every endpoint's secret"
-    )]
-    Unreadable(PathBuf),
-}
-
 /// The server's key, from which every endpoint's secret is derived. Never printed by `Debug`.
 pub struct WebhookKey([u8; KEY_BYTES]);
 
@@ -95,38 +72,6 @@ impl WebhookKey {
     /// A key of these bytes.
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
         Self(bytes)
-    }
-
-    /// Reads the key file that belongs to a register, or makes one that only its owner can read.
-    pub fn beside(register: &Path) -> Result<Self, WebhookKeyError> {
-        if let Some(key) = Self::read(register)? {
-            return Ok(key);
-        }
-        let path = Self::path(register);
-        create(&path).map_err(|source| WebhookKeyError::File { path: path.clone(), source })?;
-        // Whoever came first wins: two processes that start at once agree on one key.
-        Self::read(register)?.ok_or(WebhookKeyError::Unreadable(path))
-    }
-
-    /// Reads the key file that belongs to a register, if there is one.
-    pub fn read(register: &Path) -> Result<Option<Self>, WebhookKeyError> {
-        let path = Self::path(register);
-        match read_text(&path) {
-            Ok(text) => Self::parse(&text).map(Some).ok_or(WebhookKeyError::Unreadable(path)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(WebhookKeyError::File { path, source }),
-        }
-    }
-
-    /// Where the key file of a register is.
-    pub fn path(register: &Path) -> PathBuf {
-        let mut name = register.as_os_str().to_owned();
-        name.push(".webhook-key");
-        PathBuf::from(name)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        STANDARD.decode(text.trim()).ok()?.try_into().ok().map(Self)
     }
 
     /// The secret of an endpoint with this salt.
@@ -159,42 +104,6 @@ impl WebhookKey {
 impl fmt::Debug for WebhookKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WebhookKey(…)")
-    }
-}
-
-fn read_text(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(1024).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-/// Written aside and linked into place, so that nobody ever reads half a key.
-fn create(path: &Path) -> std::io::Result<()> {
-    let mut bytes = [0_u8; KEY_BYTES];
-    getrandom::fill(&mut bytes).map_err(|_os| std::io::Error::other("no randomness"))?;
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}", std::process::id()));
-    let aside = PathBuf::from(aside);
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&aside)
-        .and_then(|mut file| {
-            writeln!(file, "{}", STANDARD.encode(bytes))?;
-            file.sync_all()
-        })
-        .and_then(|()| match std::fs::hard_link(&aside, path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        });
-    drop(std::fs::remove_file(&aside));
-    written?;
-    // A secret that was handed out must not be lost with the power.
-    match path.parent().filter(|it| !it.as_os_str().is_empty()) {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => File::open(".")?.sync_all(),
     }
 }
 

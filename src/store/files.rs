@@ -59,9 +59,7 @@ pub fn create_private(path: &Path) -> Result<File, StoreError> {
 pub(super) fn create_private_if_missing(path: &Path) {
     let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
     let is_empty = |it: &File| it.metadata().is_ok_and(|it| it.len() == 0);
-    drop(
-        opened.map(|it| is_empty(&it).then(|| it.set_permissions(Permissions::from_mode(0o600)))),
-    );
+    drop(opened.map(|it| is_empty(&it).then(|| it.set_permissions(Permissions::from_mode(0o600)))));
 }
 
 /// Puts a directory's entries on disk, so that a rename outlives a power cut.

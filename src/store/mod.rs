@@ -90,7 +90,7 @@ pub use review::ReviewRow;
 pub use serving::{ServingLock, refuse_other_names};
 pub use signature::{Evidence, RecordedSignature};
 pub use verification::{Cause, DatedBy, NewFact, Recorded, RecordedFact};
-pub use webhook_endpoint::{Salts, WebhookEndpoint};
+pub use webhook_endpoint::{Salts, WebhookEndpoint, endpoint_salts_in};
 pub use writer::{Folded, WriterTally};
 
 use crate::domain::environment::Environment;
@@ -279,6 +279,8 @@ pub struct BackupTally {
     pub made: AtomicU64,
     /// Attempts that came to nothing.
     pub failed: AtomicU64,
+    /// Of those made, how many have no webhook key beside them that fits.
+    pub unfit_key: AtomicU64,
     /// When the newest good backup was made, in ms since 1970, also one from before the start; 0:
     /// none is known.
     pub newest_at_ms: AtomicI64,

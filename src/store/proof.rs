@@ -18,6 +18,7 @@ use crate::store::authorization;
 use crate::store::cancel::Cancel;
 use crate::store::copy::{Progress, Stage, open_current};
 use crate::store::verification::{fact_from_row, verification_from_columns};
+use crate::store::webhook_endpoint::endpoint_salts;
 use crate::store::{RecordsCompared, Salts, StoreError, damage, records};
 
 /// How many faults are named; more are counted.
@@ -140,20 +141,6 @@ fn summary(connection: &Connection) -> Result<Proof, StoreError> {
         [],
         |row| row.get(0),
     )?;
-    let endpoint_salts = connection
-        .prepare(
-            "SELECT endpoint_id, secret_salt, secret_check FROM webhook_endpoint
-                  WHERE deleted_at_ms IS NULL",
-        )?
-        .query_map([], |row| {
-            let salts = Salts {
-                current: row.get("secret_salt")?,
-                check: row.get("secret_check")?,
-                former: Vec::new(),
-            };
-            Ok((row.get("endpoint_id")?, salts))
-        })?
-        .collect::<Result<_, _>>()?;
     Ok(Proof {
         environment: Environment::parse(&environment).ok_or(StoreError::Corrupt("environment"))?,
         created_at: Timestamp::from_ms(created_at_ms),
@@ -164,7 +151,7 @@ fn summary(connection: &Connection) -> Result<Proof, StoreError> {
         authorization_facts: count("SELECT count(*) FROM authorization_event")?,
         deliveries: count("SELECT count(*) FROM delivery")?,
         newest_fact_at: newest.map(Timestamp::from_ms),
-        endpoint_salts,
+        endpoint_salts: endpoint_salts(connection)?,
         records: RecordsCompared::default(),
         faults: Vec::new(),
         fault_count: 0,

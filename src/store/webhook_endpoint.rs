@@ -1,11 +1,14 @@
 //! Webhook endpoints: where events are sent. Of a secret only the salt and a check are here.
 
-use rusqlite::{OptionalExtension as _, Row, named_params};
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::EventType;
 use crate::domain::timestamp::Timestamp;
-use crate::store::{Reader, StoreError, Tx};
+use crate::store::copy::open_existing;
+use crate::store::{Reader, StoreError, Tx, damage};
 
 /// An endpoint that is not deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,6 +123,11 @@ impl Reader<'_> {
             .collect()
     }
 
+    /// What the secrets of all endpoints are derived from, former ones aside.
+    pub fn endpoint_salts(self) -> Result<Vec<(String, Salts)>, StoreError> {
+        endpoint_salts(self.connection)
+    }
+
     fn with_former_secrets(
         self,
         mut endpoint: WebhookEndpoint,
@@ -137,6 +145,31 @@ impl Reader<'_> {
             .collect::<Result<_, _>>()?;
         Ok(endpoint)
     }
+}
+
+/// What the secrets of all endpoints of a register or a backup are derived from, which may be of an
+/// earlier version.
+pub fn endpoint_salts_in(register: &Path) -> Result<Vec<(String, Salts)>, StoreError> {
+    let salts = || endpoint_salts(&open_existing(register)?);
+    salts().map_err(|it| damage(register, it))
+}
+
+pub(super) fn endpoint_salts(connection: &Connection) -> Result<Vec<(String, Salts)>, StoreError> {
+    connection
+        .prepare_cached(
+            "SELECT endpoint_id, secret_salt, secret_check FROM webhook_endpoint
+             WHERE deleted_at_ms IS NULL",
+        )?
+        .query_map([], |row| {
+            let salts = Salts {
+                current: row.get("secret_salt")?,
+                check: row.get("secret_check")?,
+                former: Vec::new(),
+            };
+            Ok((row.get("endpoint_id")?, salts))
+        })?
+        .map(|row| Ok(row?))
+        .collect()
 }
 
 impl Tx<'_> {

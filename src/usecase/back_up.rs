@@ -4,18 +4,21 @@
 //! A backup is two files: the register as a plain `SQLite` database, and beside it `….webhook-key`.
 //! Both are private and on disk before the first has its name, so a file of that name is a whole
 //! backup, whatever was killed when. Old ones are removed only after a new one was proven: a register
-//! that went wrong never pushes good backups out.
+//! that went wrong never pushes good backups out. Nor does one whose webhook key is lost: a backup
+//! without the key that fits takes the place of no backup that has it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{WebhookKey, WebhookKeyError};
+use crate::outbox::{KeyFit, WebhookKey};
 use crate::store::files::{beside, copy_private, create_private, directory_of, free_bytes};
 use crate::store::files::{rename_durably, resolved, sync_directory};
 use crate::store::{
-    Cancel, Progress, Proof, StoreError, copy_register_unless, prove_unless, register_bytes,
+    Cancel, Progress, Proof, StoreError, copy_register_unless, endpoint_salts_in, prove_unless,
+    register_bytes,
 };
+use crate::usecase::webhook_key::fit_beside;
 
 /// What a copy may need beyond the register's own size.
 const SLACK_BYTES: u64 = 1024 * 1024;
@@ -47,28 +50,12 @@ pub struct BackedUp {
     pub removed: Vec<PathBuf>,
 }
 
-/// Whether the webhook key beside a register is the one that its endpoints' secrets come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyFit {
-    /// No endpoint needs one.
-    NotNeeded,
-    /// Every endpoint's secret follows from it.
-    Fits,
-    /// There is none, and so many endpoints need one.
-    Missing(usize),
-    /// There is one, from which so many endpoints' secrets do not follow.
-    Other(usize),
-}
-
 /// Why there is no backup. Whatever was begun is removed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackUpError {
     /// The register, the copy or a file failed.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The webhook key cannot be read.
-    #[error("{0}")]
-    Key(#[from] WebhookKeyError),
     /// The file is there already.
     #[error("{0} is there already and is not overwritten: name a new file, or a directory")]
     Exists(PathBuf),
@@ -137,36 +124,22 @@ pub(super) fn back_up_unless(
             fault_count: proof.fault_count,
         });
     }
-    if WebhookKey::read(register)?.is_some() {
+    if let Ok(Some(_)) = WebhookKey::read(register) {
         copy_private(&WebhookKey::path(register), &WebhookKey::path(&path))?;
     }
     partial.finish(&path)?;
-    let key = key_fit(&path, &proof)?;
+    let key = fit_beside(&path, &proof.endpoint_salts);
     let removed = match target {
         Target::File(_) | Target::Directory { keep: None, .. } => Vec::new(),
         Target::Directory { path, keep: Some(keep) } => {
-            remove_oldest((register, path), *keep, now)?
+            let mut found = backups_of(register, path)?;
+            if !key.is_good() {
+                found.retain(|(it, _)| is_without_key(it));
+            }
+            remove_oldest(path, found, *keep, now)?
         }
     };
     Ok(BackedUp { path, proof, key, removed })
-}
-
-/// Judges the webhook key beside a proven register.
-pub fn key_fit(register: &Path, proof: &Proof) -> Result<KeyFit, WebhookKeyError> {
-    let endpoints = &proof.endpoint_salts;
-    if endpoints.is_empty() {
-        return Ok(KeyFit::NotNeeded);
-    }
-    let Some(key) = WebhookKey::read(register)? else {
-        return Ok(KeyFit::Missing(endpoints.len()));
-    };
-    let is_other = |(id, salts): &&(String, crate::store::Salts)| {
-        key.secret(id, &salts.current).check() != salts.check
-    };
-    Ok(match endpoints.iter().filter(is_other).count() {
-        0 => KeyFit::Fits,
-        count => KeyFit::Other(count),
-    })
 }
 
 /// Refuses what would not fit.
@@ -204,14 +177,21 @@ pub fn backups_of(
     Ok(found)
 }
 
+/// Whether a backup's endpoints' secrets do not follow from the key beside it. One that cannot be read
+/// is not known to be without, and stays.
+fn is_without_key(backup: &Path) -> bool {
+    let fit = |it: &Path| Ok::<_, StoreError>(fit_beside(it, &endpoint_salts_in(it)?));
+    resolved(backup).and_then(|it| fit(&it)).is_ok_and(|it| !it.is_good())
+}
+
 /// Names from the future are of a clock that was wrong. They neither count nor go: they would else
 /// outlive every backup that is made now.
 fn remove_oldest(
-    (register, directory): (&Path, &Path),
+    directory: &Path,
+    mut found: Vec<(PathBuf, Timestamp)>,
     keep: usize,
     now: Timestamp,
 ) -> Result<Vec<PathBuf>, StoreError> {
-    let mut found = backups_of(register, directory)?;
     found.retain(|(_, at)| *at <= now);
     let surplus = found.len().saturating_sub(keep.max(1));
     let mut removed = Vec::new();

@@ -20,10 +20,11 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::{Attempted, DeliveryStatus, Try, Verdict};
 use crate::domain::shares::{Holder, Shares};
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{ADDRESS_NOT_ALLOWED, Parcel, Receipt};
+use crate::outbox::{ADDRESS_NOT_ALLOWED, Parcel, Receipt, Secret};
 use crate::store::{Claim, DueEndpoint, NewAttempt, WebhookEndpoint};
 use crate::usecase::background::{Deadline, Stopping};
 use crate::usecase::webhook_endpoints::secrets_in_force;
+use crate::usecase::webhook_key::key_standing;
 use crate::usecase::{Appliance, Failure};
 
 /// Attempts under way at once to one endpoint.
@@ -49,8 +50,7 @@ pub fn deliver_due(appliance: &Appliance) -> Result<u32, Failure> {
             return Ok(attempts);
         }
         for it in &claims {
-            attempt(appliance, it)?;
-            attempts = attempts.saturating_add(1);
+            attempts = attempts.saturating_add(u32::from(attempt(appliance, it)?));
         }
     }
 }
@@ -72,10 +72,13 @@ fn claim(
     mut places: impl FnMut(&DueEndpoint) -> u32,
 ) -> Result<Vec<Claim>, Failure> {
     let now = (appliance.clock)();
+    // Our own lost key is no failure of a receiver's: what it cannot sign is not tried, and waits.
+    let unsigned = &key_standing(appliance).unfit;
     let wanted: Vec<(String, u32)> = appliance
         .store
         .read(|register| register.due_endpoints(now))?
         .into_iter()
+        .filter(|it| !unsigned.contains(&it.id))
         .map(|it| (places(&it), it.id))
         .filter(|(count, _)| *count > 0)
         .map(|(count, id)| (id, count))
@@ -92,10 +95,16 @@ fn claim(
     })
 }
 
-/// Sends one claimed message and records what came of it.
-fn attempt(appliance: &Appliance, claim: &Claim) -> Result<(), Failure> {
+/// Sends one claimed message and records what came of it. `false`: it could not be signed, nothing was
+/// tried, and the claim runs out by itself.
+fn attempt(appliance: &Appliance, claim: &Claim) -> Result<bool, Failure> {
     let started_at = (appliance.clock)();
-    let receipt = send(appliance, claim, started_at);
+    let Some(secrets) = secrets_in_force(&appliance.outbox, &claim.endpoint, started_at) else {
+        // The key file has just gone: how it stands is looked at before the next claim.
+        appliance.outbox.key.forget();
+        return Ok(false);
+    };
+    let receipt = send(appliance, claim, &secrets, started_at);
     let ended_at = (appliance.clock)();
     let attempted = receipt.attempted();
     let attempt = NewAttempt {
@@ -132,7 +141,7 @@ fn attempt(appliance: &Appliance, claim: &Claim) -> Result<(), Failure> {
         if verdict.status == DeliveryStatus::Failed {
             tracing::warn!(message = claim.message_id, "a webhook was given up");
         }
-        Ok(())
+        Ok(true)
     })
 }
 
@@ -156,31 +165,19 @@ fn of_another(it: Try) -> Try {
     Try { attempted: if it.attempted == Attempted::Gone { failed } else { it.attempted }, ..it }
 }
 
-fn send(appliance: &Appliance, claim: &Claim, now: Timestamp) -> Receipt {
+fn send(appliance: &Appliance, claim: &Claim, secrets: &[Secret], now: Timestamp) -> Receipt {
     let outbox = &appliance.outbox;
     let unsent = |why| Receipt {
         signed_at_s: now.as_ms().div_euclid(1000),
         signature: String::new(),
         answer: Err(why),
     };
-    let Some(secrets) = secrets_in_force(outbox, &claim.endpoint, now) else {
-        tracing::error!(
-            endpoint = claim.endpoint.id,
-            "the webhook key is not the one of this endpoint's secret: put the key file back, or \
-             rotate the secret"
-        );
-        return unsent("webhook_key_changed");
-    };
     // What was allowed when the endpoint was created may not be now; the rule of today decides.
     let Ok(target) = outbox.target(&claim.endpoint.url) else {
         return unsent(ADDRESS_NOT_ALLOWED);
     };
-    let parcel = Parcel {
-        target: &target,
-        message_id: &claim.message_id,
-        body: &claim.body,
-        secrets: &secrets,
-    };
+    let parcel =
+        Parcel { target: &target, message_id: &claim.message_id, body: &claim.body, secrets };
     outbox.send(&parcel, now)
 }
 

@@ -1,7 +1,8 @@
 //! Hand-off links: the address by which a customer signs the letter and is verified in one sitting.
 //! An unsigned letter has one live link: every session answers with it, until it is revoked or ends.
 //! A link's token is derived from the server's key file and the link's id; the register keeps its
-//! SHA-256, by which a token of another key file is noticed.
+//! SHA-256, by which a token of another key file is noticed. While the key is lost, a token is random:
+//! its link works, and cannot be shown again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::store::{HandoffLink, LinkFilter, Reader, Tx};
 use crate::usecase::authorizations::{By, Page, page};
 use crate::usecase::create_organization::new_id;
 use crate::usecase::open_link::Course;
+use crate::usecase::webhook_key::key_for_links;
 use crate::usecase::{Appliance, Failure};
 
 /// The path under which every link stands.
@@ -84,6 +86,17 @@ impl LinkToken {
     /// The token of the link with this id on a server with this key.
     fn of(key: &WebhookKey, link_id: &str) -> Self {
         let bytes: [u8; TOKEN_CHARACTERS] = key.link_secret(link_id);
+        Self::spelled(&bytes)
+    }
+
+    /// A token that nothing leads back to.
+    fn random() -> Result<Self, Failure> {
+        let mut bytes = [0_u8; TOKEN_CHARACTERS];
+        getrandom::fill(&mut bytes).map_err(|_os| Failure::NoRandomness)?;
+        Ok(Self::spelled(&bytes))
+    }
+
+    fn spelled(bytes: &[u8; TOKEN_CHARACTERS]) -> Self {
         let letter = |byte: &u8| TOKEN_LETTERS.get(usize::from(*byte & 31)).copied();
         Self(bytes.iter().filter_map(letter).map(char::from).collect())
     }
@@ -126,18 +139,18 @@ impl Handoff {
     }
 }
 
-/// What it takes to make links: the settings, and the key that tokens are derived from.
-#[derive(Clone)]
+/// What it takes to make links: the settings, and the key that tokens are derived from, unless it is
+/// lost.
 pub(super) struct LinkMaker {
     pub(super) handoff: Arc<Handoff>,
-    pub(super) key: Arc<WebhookKey>,
+    pub(super) key: Option<WebhookKey>,
 }
 
 impl LinkMaker {
     /// That of an appliance; `None`: it has no customers' pages.
     pub(super) fn of(appliance: &Appliance) -> Option<Self> {
         let handoff = Arc::clone(appliance.handoff.as_ref()?);
-        Some(Self { handoff, key: Arc::clone(&appliance.outbox.key) })
+        Some(Self { handoff, key: key_for_links(appliance) })
     }
 
     /// The link of a live LOA with its address: the one that leads on and whose address can still be
@@ -152,7 +165,8 @@ impl LinkMaker {
     ) -> Result<(HandoffLink, String), Failure> {
         let (signature, course) = (tx.signature(to.id)?, Course::of(**tx, &to.granting)?);
         for link in tx.unrevoked_links_to(to.id)? {
-            let token = LinkToken::of(&self.key, &link.id);
+            let Some(key) = &self.key else { break };
+            let token = LinkToken::of(key, &link.id);
             // Another hash is of another key file, or of a random token as links once had.
             let is_derived = tx.handoff_link(&token.sha256())?.is_some_and(|it| it.id == link.id);
             let (stage, _) = course.stage(&link, to, signature.as_ref(), now);
@@ -161,7 +175,10 @@ impl LinkMaker {
             }
         }
         let id = new_id("link_", now);
-        let token = LinkToken::of(&self.key, &id);
+        let token = match &self.key {
+            Some(key) => LinkToken::of(key, &id),
+            None => LinkToken::random()?,
+        };
         let link = HandoffLink {
             id,
             authorization_id: to.id,

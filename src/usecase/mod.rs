@@ -34,6 +34,7 @@ pub mod start_session;
 pub mod timekeeping;
 pub mod waits;
 pub mod webhook_endpoints;
+pub mod webhook_key;
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -303,6 +304,9 @@ pub enum Failure {
     /// The organization has as many endpoints as it may.
     #[error("the organization has as many webhook endpoints as it may")]
     WebhookEndpointLimit,
+    /// There is no webhook key, and endpoints' secrets come from one.
+    #[error("the webhook key is missing, and webhook endpoints' secrets come from it")]
+    WebhookKeyMissing,
     /// The server's webhook key is not the one that the secret was derived from.
     #[error("the webhook key is not the one that this endpoint's secret was derived from")]
     WebhookSecretUnavailable,

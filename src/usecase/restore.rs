@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::environment::Environment;
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{WebhookKey, WebhookKeyError};
+use crate::outbox::{KeyFit, WebhookKey};
 use crate::store::files::{beside, copy_private, directory_of, rename_durably, resolved};
 use crate::store::{
     Held, Losses, Progress, Proof, ServingLock, StoreError, copy_register, losses, prove,
     put_in_place, refuse_other_names, register_bytes,
 };
-use crate::usecase::back_up::{BackUpError, KeyFit, Partial, check_room, key_fit, stamp};
+use crate::usecase::back_up::{BackUpError, Partial, check_room, stamp};
+use crate::usecase::webhook_key::fit_beside;
 
 /// What may be overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +46,6 @@ pub enum RestoreError {
     /// A file failed, or somebody uses the register.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// A webhook key cannot be read.
-    #[error("{0}")]
-    Key(#[from] WebhookKeyError),
     /// There is no room for a copy.
     #[error("{0}")]
     NoRoom(BackUpError),
@@ -124,11 +122,13 @@ pub fn restore(
     if let Some(held) = held {
         held.let_go(&lock)?;
     }
-    restore_key(backup, register, &aside)?;
+    if takes_key(backup, register, &proof) {
+        restore_key(backup, register, &aside)?;
+    }
     put_in_place(register, &fresh.path, &aside)?;
     // The name is gone with the rename.
     drop(fresh);
-    let key = key_fit(register, &proof)?;
+    let key = fit_beside(register, &proof.endpoint_salts);
     Ok(Restored { proof, key, aside: had_register.then_some(aside), lost })
 }
 
@@ -177,13 +177,19 @@ fn compared(register: &Path, copy: &Path) -> Option<Result<Losses, StoreError>> 
     holds.then(|| losses(register, copy))
 }
 
+/// Whether the backup's key takes the place of the register's: if there is one and it is another one,
+/// unless only the register's fits what is restored.
+fn takes_key(backup: &Path, register: &Path, proof: &Proof) -> bool {
+    let read = |it: &Path| std::fs::read(WebhookKey::path(it)).ok();
+    let fit = |it: &Path| fit_beside(it, &proof.endpoint_salts);
+    matches!(WebhookKey::read(backup), Ok(Some(_)))
+        && read(backup) != read(register)
+        && (fit(backup).is_good() || !fit(register).is_good())
+}
+
 /// The key goes first: a kill before the register follows leaves secrets that are not at hand, which
 /// says so and signs nothing wrongly, and restoring again heals it.
 fn restore_key(backup: &Path, register: &Path, aside: &Path) -> Result<(), RestoreError> {
-    let read = |it: &Path| std::fs::read(WebhookKey::path(it)).ok();
-    if WebhookKey::read(backup)?.is_none() || read(backup) == read(register) {
-        return Ok(());
-    }
     let (key, fresh) = (WebhookKey::path(register), WebhookKey::path(&beside(register, ".fresh")));
     if fresh.exists() {
         crate::usecase::back_up::remove(&fresh)?;

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::domain::timestamp::Timestamp;
+use crate::outbox::REMEDY;
 use crate::store::{Cancel, StoreError};
 use crate::usecase::Appliance;
 use crate::usecase::back_up::{BackUpError, BackedUp, Target, back_up_unless, backups_of};
@@ -65,6 +66,15 @@ fn back_up_if_due_unless(
     let target = Target::Directory { path: plan.directory.clone(), keep: Some(plan.keep) };
     let made = back_up_unless(cancel, register, &target, now, &mut |_| {})?;
     tally.newest_at_ms.store(now.as_ms(), Ordering::Relaxed);
+    tally.made.fetch_add(1, Ordering::Relaxed);
+    if let Some(fault) = made.key.fault(register) {
+        tally.unfit_key.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(
+            path = %made.path.display(),
+            "a backup has no webhook key that fits, and no backup that has one was removed for it: \
+             {fault}: {REMEDY}"
+        );
+    }
     Ok(Some(made))
 }
 
@@ -103,9 +113,7 @@ fn run(appliance: &Appliance, plan: &BackupPlan, cancel: &Cancel, stopped: &Rece
         not_before = not_before.min(begun.plus_ms(RETRY_AFTER_MS));
         if begun >= not_before {
             match back_up_if_due_unless(cancel, appliance, plan) {
-                Ok(None) => {}
-                Ok(Some(made)) => {
-                    tally.made.fetch_add(1, Ordering::Relaxed);
+                Ok(Some(made)) if made.key.is_good() => {
                     let took_ms = (appliance.clock)().as_ms().saturating_sub(begun.as_ms());
                     tracing::info!(
                         path = %made.path.display(), bytes = made.proof.bytes, took_ms,
@@ -113,6 +121,8 @@ fn run(appliance: &Appliance, plan: &BackupPlan, cancel: &Cancel, stopped: &Rece
                         "backed up and proven"
                     );
                 }
+                // One without the right key has been reported.
+                Ok(None | Some(_)) => {}
                 Err(_) if cancel.is_wanted() => {
                     return tracing::info!("the server stops: the backup under way was given up");
                 }

@@ -43,10 +43,10 @@ pub fn start_session(
     by: (Cause, Admission),
     asked_from: Option<IpAddr>,
 ) -> Result<Session, Failure> {
-    let door = match LinkMaker::of(appliance) {
-        Some(maker) if is_unsigned(appliance, acting)? => Door::Handoff { maker, asked_from },
-        Some(_) | None => Door::Sumsub,
-    };
+    let has_pages = appliance.handoff.is_some();
+    let maker =
+        if has_pages && is_unsigned(appliance, acting)? { LinkMaker::of(appliance) } else { None };
+    let door = maker.map_or(Door::Sumsub, |maker| Door::Handoff { maker, asked_from });
     let Begun { access_token, url } = begin(appliance, acting, by, door)?;
     Ok(Session { url, access_token })
 }

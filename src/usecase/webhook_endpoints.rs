@@ -7,9 +7,10 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::EventType;
 use crate::domain::text::{self, Objection};
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{Outbox, Salt, Secret};
+use crate::outbox::{Outbox, Salt, Secret, WebhookKey};
 use crate::store::{Salts, WebhookEndpoint};
 use crate::usecase::authorizations::{Page, page};
+use crate::usecase::webhook_key::key_for_secrets;
 use crate::usecase::{Also, Appliance, Failure};
 
 /// The most endpoints of an organization: bounds what one of its events costs everybody.
@@ -66,10 +67,10 @@ pub fn create_webhook_endpoint(
     let id = new_endpoint_id()?;
     let now = (appliance.clock)();
     let endpoint = WebhookEndpoint {
-        salts: fresh_salts(&appliance.outbox, &id)?,
+        url: checked_url(appliance, &new.url)?,
+        salts: fresh_salts(&key_for_secrets(appliance)?, &id)?,
         id,
         organization: owner.clone(),
-        url: checked_url(appliance, &new.url)?,
         description: new.description.map(|it| checked_description(&it)).transpose()?.flatten(),
         disabled: false,
         event_types: new.event_types,
@@ -171,8 +172,8 @@ pub fn webhook_secret(
 ) -> Result<SecretInForce, Failure> {
     let endpoint = webhook_endpoint(appliance, owner, id)?;
     let now = (appliance.clock)();
-    let secret =
-        secret_in_force(&appliance.outbox, &endpoint).ok_or(Failure::WebhookSecretUnavailable)?;
+    let key = appliance.outbox.key.read().ok().flatten().ok_or(Failure::WebhookKeyMissing)?;
+    let secret = secret_in_force(&key, &endpoint).ok_or(Failure::WebhookSecretUnavailable)?;
     let previous_until = former_in_force(&endpoint, now).map(|(_, until)| until).max();
     Ok(SecretInForce { secret, previous_until })
 }
@@ -185,10 +186,11 @@ pub fn rotate_webhook_secret(
     id: &str,
     also: Also<WebhookEndpoint>,
 ) -> Result<WebhookEndpoint, Failure> {
-    let fresh = fresh_salts(&appliance.outbox, id)?;
     let known = webhook_endpoint(appliance, owner, id)?;
+    let key = key_for_secrets(appliance)?;
+    let fresh = fresh_salts(&key, id)?;
     // Under another webhook key the former secret cannot be derived, so it cannot overlap.
-    let overlaps = secret_in_force(&appliance.outbox, &known).is_some();
+    let overlaps = secret_in_force(&key, &known).is_some();
     let (owner, id, now) = (owner.clone(), id.to_owned(), (appliance.clock)());
     appliance.commit(also, move |tx| {
         let before = tx.webhook_endpoint(&owner, &id)?.ok_or(Failure::WebhookEndpointNotFound)?;
@@ -231,21 +233,21 @@ pub(super) fn secrets_in_force(
     endpoint: &WebhookEndpoint,
     now: Timestamp,
 ) -> Option<Vec<Secret>> {
-    let current = secret_in_force(outbox, endpoint)?;
-    let former =
-        former_in_force(endpoint, now).map(|(salt, _)| outbox.key.secret(&endpoint.id, &salt));
+    let key = outbox.key.read().ok().flatten()?;
+    let current = secret_in_force(&key, endpoint)?;
+    let former = former_in_force(endpoint, now).map(|(salt, _)| key.secret(&endpoint.id, &salt));
     Some(std::iter::once(current).chain(former).collect())
 }
 
-fn secret_in_force(outbox: &Outbox, endpoint: &WebhookEndpoint) -> Option<Secret> {
-    let secret = outbox.key.secret(&endpoint.id, &endpoint.salts.current);
+fn secret_in_force(key: &WebhookKey, endpoint: &WebhookEndpoint) -> Option<Secret> {
+    let secret = key.secret(&endpoint.id, &endpoint.salts.current);
     (secret.check() == endpoint.salts.check).then_some(secret)
 }
 
-fn fresh_salts(outbox: &Outbox, endpoint_id: &str) -> Result<Salts, Failure> {
+fn fresh_salts(key: &WebhookKey, endpoint_id: &str) -> Result<Salts, Failure> {
     let mut current: Salt = [0; 16];
     getrandom::fill(&mut current).map_err(|_os| Failure::NoRandomness)?;
-    let check = outbox.key.secret(endpoint_id, &current).check();
+    let check = key.secret(endpoint_id, &current).check();
     Ok(Salts { current, check, former: Vec::new() })
 }
 

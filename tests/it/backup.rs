@@ -7,8 +7,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use countersign::domain::timestamp::Timestamp;
+use countersign::outbox::KeyFit;
 use countersign::store::{Migration, prove};
-use countersign::usecase::back_up::{KeyFit, Target, back_up};
+use countersign::usecase::back_up::{Target, back_up};
 use countersign::usecase::migrate::migrate;
 use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
 use serde_json::{Value, json};
@@ -502,7 +503,11 @@ fn a_backup_brings_its_webhook_key_to_another_machine() {
 
     fs::remove_file(elsewhere.directory.file("copy.db.webhook-key")).unwrap();
     let verified = elsewhere.run(&["verify", "copy.db"]);
-    assert!(verified.err.contains("no webhook key beside it"), "{}", verified.err);
+    assert!(
+        verified.err.contains("there is no webhook key at copy.db.webhook-key"),
+        "{}",
+        verified.err
+    );
 }
 
 #[test]

@@ -56,4 +56,5 @@ mod texts;
 mod verdicts;
 mod volume;
 mod waiting;
+mod webhook_key;
 mod webhooks;

@@ -390,6 +390,6 @@ fn readyz_says_that_the_register_is_writable_and_tells_strangers_nothing_else_of
     assert_eq!(
         answer.body,
         json!({"status": "ready", "database": "writable", "provider": {"lastContactAt": null},
-            "clock": "unknown"})
+            "clock": "unknown", "webhookKey": "fits"})
     );
 }

@@ -18,7 +18,7 @@ use countersign::handoff::{PageLimits, PageSettings, Pages, is_page};
 use countersign::http::Service;
 use countersign::http::limits::Limits;
 use countersign::http::server::{self, Server};
-use countersign::outbox::{Allowed, Outbox, WebhookKey};
+use countersign::outbox::{Allowed, KeyFile, Outbox};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client, ImportMode};
 use countersign::usecase::authorizations::{By, Signature, sign_authorization};
@@ -217,7 +217,7 @@ impl Rig {
             sumsub: Client::new(account, Arc::clone(&timekeeper), pause),
             outbox: Outbox::new(
                 setup.environment,
-                WebhookKey::beside(&path).unwrap(),
+                KeyFile::beside(&path),
                 Schedule { time_scale: 1 },
                 setup.allowed,
             ),

@@ -7,10 +7,11 @@ use super::{Finding, receivers, verdicts};
 use crate::cli::wiring::environment;
 use crate::config::{Config, Source, World};
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::WebhookKey;
+use crate::outbox::{KeyFit, REMEDY, WebhookKey};
 use crate::store::files::{beside, directory_of, free_bytes};
-use crate::store::{Opening, ServingLock, Store, StoreError, refuse_other_names};
+use crate::store::{Opening, Salts, ServingLock, Store, StoreError, refuse_other_names};
 use crate::usecase::back_up::backups_of;
+use crate::usecase::webhook_key::fit_beside;
 
 /// Below this a disk is as good as full: a log may grow to 64 MiB and more.
 const FREE_BYTES_MIN: u64 = 256 * 1024 * 1024;
@@ -134,6 +135,7 @@ fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
         let mut findings = verdicts::look(&store, config, now)?;
         findings.push(receivers::look(&store, config)?);
         findings.push(records(&store)?);
+        findings.push(webhook_key(config, &store.read(|register| register.endpoint_salts())?));
         Ok((figures, findings))
     });
     let ((figures, oldest), mut findings) = match read {
@@ -187,6 +189,21 @@ fn records(store: &Store) -> Result<Finding, StoreError> {
         "Somebody or something changed what was recorded: it proves nothing any more.",
         "`countersign verify` names them; keep a copy, and compare with a backup from before",
     ))
+}
+
+fn webhook_key(config: &Config, endpoints: &[(String, Salts)]) -> Finding {
+    const CHECK: &str = "webhook key";
+    let fit = fit_beside(&config.database, endpoints);
+    match fit.fault(&config.database) {
+        Some(fault) => Finding::error(
+            CHECK,
+            fault,
+            "Receivers are not told of anything, and backups made now are without the right key.",
+            REMEDY,
+        ),
+        None if fit == KeyFit::NotNeeded => Finding::fine(CHECK, "no webhook endpoint needs one"),
+        None => Finding::fine(CHECK, "every endpoint's secret follows from it"),
+    }
 }
 
 /// A backup in place of a register that is well loses what was recorded since: it is the remedy for a

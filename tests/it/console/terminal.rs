@@ -13,7 +13,7 @@ use countersign::console::theme::Theme;
 use countersign::domain::organization::OrganizationId;
 use countersign::domain::outgoing::Schedule;
 use countersign::domain::timestamp::Clock;
-use countersign::outbox::{Allowed, Outbox, WebhookKey};
+use countersign::outbox::{Allowed, KeyFile, Outbox};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client};
 use countersign::usecase::decide::Decision;
@@ -288,7 +288,7 @@ pub(super) fn another(rig: &Rig, clock: Clock) -> Appliance {
         clock,
         outbox: Outbox::new(
             environment,
-            WebhookKey::new([0; 32]),
+            KeyFile::beside(&path),
             Schedule { time_scale: 1 },
             Allowed::default(),
         ),

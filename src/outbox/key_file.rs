@@ -1,0 +1,262 @@
+//! The webhook key's file beside a register: read anew at every use, and created only on purpose.
+//!
+//! Guards one rule: no key takes the place of one that was lost. The secrets of webhook endpoints come
+//! from the key, and the register holds a check of each, so whether the file fits can be told
+//! ([`KeyFit`]). While it does not, nothing is signed wrongly: messages wait until the file is back.
+//! The file itself is the truth: a server follows what an operator does to it, without a restart.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::secret::{KEY_BYTES, Salt, WebhookKey};
+use crate::domain::timestamp::Timestamp;
+
+/// What to do about a key that does not fit; follows a sentence that says so.
+pub const REMEDY: &str = "put the right file back from a backup, or, if it is lost for good, run \
+                          `countersign webhook key --new` and rotate the secret of every endpoint \
+                          (`countersign webhook rotate ep_...`)";
+
+/// Why there is no webhook key.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookKeyError {
+    /// The file cannot be read or created.
+    #[error("the webhook key {path} cannot be used: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file holds something else.
+    #[error("{0} is not a webhook key (32 bytes in base64): {REMEDY}")]
+    Unreadable(PathBuf),
+}
+
+/// Whether the webhook key beside a register is the one that its endpoints' secrets come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyFit {
+    /// No endpoint needs one.
+    #[default]
+    NotNeeded,
+    /// Every endpoint's secret follows from it.
+    Fits,
+    /// There is none, and this many endpoints need one.
+    Missing(usize),
+    /// There is a file that cannot be read as one, and this many endpoints need one.
+    Unreadable(usize),
+    /// There is one, from which this many endpoints' secrets do not follow.
+    Other(usize),
+}
+
+impl KeyFit {
+    /// How many endpoints' secrets do not follow from the key.
+    pub fn unfit_endpoints(self) -> usize {
+        match self {
+            Self::NotNeeded | Self::Fits => 0,
+            Self::Missing(count) | Self::Unreadable(count) | Self::Other(count) => count,
+        }
+    }
+
+    /// Whether every secret that is needed follows from the key.
+    pub fn is_good(self) -> bool {
+        self.unfit_endpoints() == 0
+    }
+
+    /// The word for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotNeeded => "not_needed",
+            Self::Fits => "fits",
+            Self::Missing(_) | Self::Unreadable(_) => "missing",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// What is wrong with the key of a register, for an operator; `None`: nothing.
+    pub fn fault(self, register: &Path) -> Option<String> {
+        let file = WebhookKey::path(register);
+        let file = file.display();
+        let (what, count) = match self {
+            Self::NotNeeded | Self::Fits => return None,
+            Self::Missing(count) => (format!("there is no webhook key at {file}"), count),
+            Self::Unreadable(count) => {
+                (format!("{file} cannot be read, or is no webhook key (32 bytes in base64)"), count)
+            }
+            Self::Other(count) => (format!("{file} is another webhook key"), count),
+        };
+        let endpoints = if count == 1 { "endpoint" } else { "endpoints" };
+        Some(format!(
+            "{what}: nothing can be signed for {count} webhook {endpoints}, and what is to be sent \
+             there waits"
+        ))
+    }
+}
+
+/// How the key file stood when it was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyStanding {
+    /// Whether it fits.
+    pub fit: KeyFit,
+    /// The endpoints whose secrets do not follow from it.
+    pub unfit: BTreeSet<String>,
+}
+
+/// The key file of one register.
+#[derive(Debug)]
+pub struct KeyFile {
+    register: PathBuf,
+    /// How it stood when it was last looked at, and when that was.
+    pub last: Mutex<Option<(Timestamp, Arc<KeyStanding>)>>,
+}
+
+impl KeyFile {
+    /// The file that belongs to a register; neither read nor created by this.
+    pub fn beside(register: &Path) -> Self {
+        Self { register: register.to_owned(), last: Mutex::default() }
+    }
+
+    /// The register.
+    pub fn register(&self) -> &Path {
+        &self.register
+    }
+
+    /// Has the next question for how it stands look again.
+    pub fn forget(&self) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, _)) = &mut *last {
+            *at = Timestamp::from_ms(i64::MIN);
+        }
+    }
+
+    /// The key; `None`: there is no file.
+    pub fn read(&self) -> Result<Option<WebhookKey>, WebhookKeyError> {
+        WebhookKey::read(&self.register)
+    }
+
+    /// The key, or a new one that only the file's owner can read. Two processes that create one at once
+    /// agree on the first.
+    pub fn read_or_create(&self) -> Result<WebhookKey, WebhookKeyError> {
+        if let Some(key) = self.read()? {
+            return Ok(key);
+        }
+        let path = WebhookKey::path(&self.register);
+        create(&path).map_err(|source| WebhookKeyError::File { path: path.clone(), source })?;
+        self.read()?.ok_or(WebhookKeyError::Unreadable(path))
+    }
+
+    /// Puts a new key in the place of whatever is there. What was there is kept under the name that this
+    /// answers, if anything was.
+    pub fn replace(&self, ending: &str) -> Result<Option<PathBuf>, WebhookKeyError> {
+        let path = WebhookKey::path(&self.register);
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(ending);
+        let aside = PathBuf::from(aside);
+        let failed = |source| WebhookKeyError::File { path: path.clone(), source };
+        let kept = match std::fs::rename(&path, &aside) {
+            Ok(()) => Some(aside),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(failed(error)),
+        };
+        create(&path).map_err(failed)?;
+        Ok(kept)
+    }
+
+    /// Whether the secrets of these endpoints follow from the key: each with its id, the salt of its
+    /// secret in force, and the check of it.
+    pub fn look<'a>(
+        &self,
+        endpoints: impl Iterator<Item = (&'a str, &'a Salt, &'a [u8; 8])>,
+    ) -> KeyStanding {
+        let key = self.read();
+        let is_derived = |id: &str, salt: &Salt, check: &[u8; 8]| match &key {
+            Ok(Some(key)) => key.secret(id, salt).check() == *check,
+            Ok(None) | Err(_) => false,
+        };
+        let mut endpoints = endpoints.peekable();
+        if endpoints.peek().is_none() {
+            return KeyStanding::default();
+        }
+        let unfit: BTreeSet<String> = endpoints
+            .filter(|(id, salt, check)| !is_derived(id, salt, check))
+            .map(|(id, ..)| id.to_owned())
+            .collect();
+        let fit = match (&key, unfit.len()) {
+            (_, 0) => KeyFit::Fits,
+            (Ok(Some(_)), count) => KeyFit::Other(count),
+            (Ok(None), count) => KeyFit::Missing(count),
+            (Err(_), count) => KeyFit::Unreadable(count),
+        };
+        KeyStanding { fit, unfit }
+    }
+}
+
+impl WebhookKey {
+    /// Reads the key file that belongs to a register, if there is one.
+    pub fn read(register: &Path) -> Result<Option<Self>, WebhookKeyError> {
+        let path = Self::path(register);
+        match read_text(&path) {
+            Ok(text) => Self::parse(&text).map(Some).ok_or(WebhookKeyError::Unreadable(path)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                Err(WebhookKeyError::Unreadable(path))
+            }
+            Err(source) => Err(WebhookKeyError::File { path, source }),
+        }
+    }
+
+    /// Where the key file of a register is.
+    pub fn path(register: &Path) -> PathBuf {
+        let mut name = register.as_os_str().to_owned();
+        name.push(".webhook-key");
+        PathBuf::from(name)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        STANDARD.decode(text.trim()).ok()?.try_into().ok().map(Self::new)
+    }
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(1024).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Written aside and linked into place, so that nobody ever reads half a key.
+fn create(path: &Path) -> std::io::Result<()> {
+    let mut bytes = [0_u8; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(|_os| std::io::Error::other("no randomness"))?;
+    // A name that no other thread or process has, or what one has just linked is written over.
+    let mut own = [0_u8; 8];
+    getrandom::fill(&mut own).map_err(|_os| std::io::Error::other("no randomness"))?;
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{:016x}", u64::from_be_bytes(own)));
+    let aside = PathBuf::from(aside);
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)
+        .and_then(|mut file| {
+            writeln!(file, "{}", STANDARD.encode(bytes))?;
+            file.sync_all()
+        })
+        .and_then(|()| match std::fs::hard_link(&aside, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        });
+    drop(std::fs::remove_file(&aside));
+    written?;
+    // A secret that was handed out must not be lost with the power.
+    match path.parent().filter(|it| !it.as_os_str().is_empty()) {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => File::open(".")?.sync_all(),
+    }
+}
