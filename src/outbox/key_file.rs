@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::is_of_this_machine;
 use super::secret::{KEY_BYTES, Salt, WebhookKey};
 use crate::domain::timestamp::Timestamp;
 
@@ -112,6 +113,8 @@ pub struct KeyStanding {
 #[derive(Debug)]
 pub struct KeyFile {
     register: PathBuf,
+    /// What was last read.
+    held: Mutex<Option<WebhookKey>>,
     /// How it stood when it was last looked at, and when that was.
     pub last: Mutex<Option<(Timestamp, Arc<KeyStanding>)>>,
 }
@@ -119,7 +122,7 @@ pub struct KeyFile {
 impl KeyFile {
     /// The file that belongs to a register; neither read nor created by this.
     pub fn beside(register: &Path) -> Self {
-        Self { register: register.to_owned(), last: Mutex::default() }
+        Self { register: register.to_owned(), held: Mutex::default(), last: Mutex::default() }
     }
 
     /// The register.
@@ -137,7 +140,17 @@ impl KeyFile {
 
     /// The key; `None`: there is no file.
     pub fn read(&self) -> Result<Option<WebhookKey>, WebhookKeyError> {
-        WebhookKey::read(&self.register)
+        let read = WebhookKey::read(&self.register);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        match &read {
+            Ok(key) => held.clone_from(key),
+            // The file is what it was.
+            Err(WebhookKeyError::File { source, .. }) if is_of_this_machine(source) => {
+                return held.clone().map_or(read, |key| Ok(Some(key)));
+            }
+            Err(_) => *held = None,
+        }
+        read
     }
 
     /// The key, or a new one that only the file's owner can read. Two processes that create one at once

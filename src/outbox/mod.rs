@@ -41,6 +41,8 @@ use address::{CheckedResolver, ForbiddenAddress};
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Why an attempt was not made: its receiver is neither public nor listed.
 pub const ADDRESS_NOT_ALLOWED: &str = "address_not_allowed";
+/// Why an attempt was not made: this machine had no descriptor, port or memory left for it.
+pub const NO_RESOURCES: &str = "no_resources";
 /// How much of an answer's body the log keeps.
 pub const ANSWER_BYTES_KEPT: usize = 1024;
 
@@ -196,6 +198,15 @@ fn is_forbidden(error: &ureq::Error) -> bool {
     matches!(error, ureq::Error::Other(it) if it.is::<ForbiddenAddress>())
 }
 
+/// Whether something failed for want of what only this machine has: no receiver and no operator's file
+/// is at fault, and it passes.
+fn is_of_this_machine(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    const WANTS: [Errno; 5] =
+        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL];
+    error.raw_os_error().is_some_and(|code| WANTS.iter().any(|it| it.raw_os_error() == code))
+}
+
 /// Why no answer came, in words that name no address, certificate or cause inside.
 fn reason(error: &ureq::Error) -> &'static str {
     #[expect(clippy::wildcard_enum_match_arm, reason = "ureq's errors, not ours")]
@@ -206,6 +217,7 @@ fn reason(error: &ureq::Error) -> &'static str {
         ureq::Error::Timeout(_) => "timeout",
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "tls_failed",
         ureq::Error::Protocol(_) | ureq::Error::Http(_) => "answer_unreadable",
+        ureq::Error::Io(io) if is_of_this_machine(io) => NO_RESOURCES,
         ureq::Error::Io(io) => match io.kind() {
             std::io::ErrorKind::ConnectionRefused => "connection_refused",
             std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => "timeout",
@@ -258,6 +270,21 @@ mod tests {
         let nowhere = "https://169.254.169.254/";
         assert_eq!(attempt(Environment::Live, &elsewhere, nowhere), ADDRESS_NOT_ALLOWED);
         assert!(listener.accept().is_err(), "nobody has even connected");
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_told_apart_from_what_a_receiver_does() {
+        use rustix::io::Errno;
+        let failed = |code: Errno| {
+            reason(&ureq::Error::Io(std::io::Error::from_raw_os_error(code.raw_os_error())))
+        };
+
+        for of_ours in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::ADDRNOTAVAIL] {
+            assert_eq!(failed(of_ours), NO_RESOURCES);
+        }
+        assert_eq!(failed(Errno::CONNREFUSED), "connection_refused");
+        assert_eq!(failed(Errno::CONNRESET), "connection_failed");
+        assert_eq!(failed(Errno::TIMEDOUT), "timeout");
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl fmt::Debug for Secret {
 }
 
 /// The server's key, from which every endpoint's secret is derived. Never printed by `Debug`.
+#[derive(Clone)]
 pub struct WebhookKey([u8; KEY_BYTES]);
 
 impl WebhookKey {

@@ -20,7 +20,7 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::outgoing::{Attempted, DeliveryStatus, Try, Verdict};
 use crate::domain::shares::{Holder, Shares};
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{ADDRESS_NOT_ALLOWED, Parcel, Receipt, Secret};
+use crate::outbox::{ADDRESS_NOT_ALLOWED, NO_RESOURCES, Parcel, Receipt, Secret};
 use crate::store::{Claim, DueEndpoint, NewAttempt, WebhookEndpoint};
 use crate::usecase::background::{Deadline, Stopping};
 use crate::usecase::webhook_endpoints::secrets_in_force;
@@ -95,8 +95,8 @@ fn claim(
     })
 }
 
-/// Sends one claimed message and records what came of it. `false`: it could not be signed, nothing was
-/// tried, and the claim runs out by itself.
+/// Sends one claimed message and records what came of it. `false`: for a reason of our own it could not
+/// be signed or sent, so nothing is recorded, and the claim runs out by itself.
 fn attempt(appliance: &Appliance, claim: &Claim) -> Result<bool, Failure> {
     let started_at = (appliance.clock)();
     let Some(secrets) = secrets_in_force(&appliance.outbox, &claim.endpoint, started_at) else {
@@ -105,6 +105,14 @@ fn attempt(appliance: &Appliance, claim: &Claim) -> Result<bool, Failure> {
         return Ok(false);
     };
     let receipt = send(appliance, claim, &secrets, started_at);
+    if receipt.answer == Err(NO_RESOURCES) {
+        tracing::error!(
+            endpoint = claim.endpoint.id,
+            "a webhook was not sent, for this machine had no descriptor, port or memory left: it is \
+             tried again in a minute, and does not count against its receiver"
+        );
+        return Ok(false);
+    }
     let ended_at = (appliance.clock)();
     let attempted = receipt.attempted();
     let attempt = NewAttempt {

@@ -632,6 +632,11 @@ fn a_server_out_of_descriptors_goes_on_with_who_is_there_and_takes_new_ones_when
 
     assert_eq!(caller.status(&customer), "NOT_STARTED");
     assert_eq!(caller.verdict(&customer, "GREEN", 1), Some(200), "the register needs none");
+    let authorization = [("Authorization", caller.authorization.as_str())];
+    let endpoint = json!({"url": "https://example.com/hook"});
+    let made = caller.call("POST", "/v1/webhooks/endpoints", &authorization, &endpoint);
+    assert_eq!(made.unwrap().0, 200, "a webhook key that cannot be opened is not lost");
+    assert_eq!(caller.get("/readyz").1["webhookKey"], "fits");
     limit(before.current, before.maximum);
     for stream in &mut crowd {
         let mut answer = [0; 12];

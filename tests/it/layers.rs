@@ -49,7 +49,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("qrcode", &["console"]),
     ("ratatui", &["console"]),
     ("rusqlite", &["store"]),
-    ("rustix", &["cli", "http", "sim", "store"]),
+    ("rustix", &["cli", "http", "outbox", "sim", "store"]),
     ("sd_notify", &["cli"]),
     ("sha1", &["sumsub"]),
     ("sha2", &["api", "outbox", "sumsub", "usecase"]),
