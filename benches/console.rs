@@ -31,6 +31,7 @@ use countersign::domain::verdict::{Acceptance, DecidedBy};
 use countersign::outbox::{Allowed, KeyFile, Outbox};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client, ImportMode};
+use countersign::usecase::receive_webhook::{BySecret, WebhookSecrets};
 use countersign::usecase::{Appliance, Permits, Rules};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::backend::CrosstermBackend;
@@ -127,8 +128,9 @@ fn appliance(path: &Path) -> Arc<Appliance> {
             },
             valid_days_business: 365,
             valid_days_individual: 365,
-            webhook_secret: String::new(),
         },
+        webhook_secrets: WebhookSecrets::new(String::new(), None).into(),
+        webhooks_by_secret: BySecret::default(),
         permits: Permits::new(4),
         event_places: 64,
         refused_digests: AtomicU64::new(0),

@@ -33,7 +33,7 @@ use setting::{
     SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
     VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_ALLOW, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
 };
-use value::{base_url, checked_secret, is_loopback, read_secret, word};
+use value::{base_url, checked, is_loopback, read_secret, word};
 
 /// The largest secret file that is read, in bytes: a larger one is the wrong file.
 pub const SECRET_BYTES_MAX: u64 = 4096;
@@ -256,8 +256,8 @@ pub struct Provider {
     pub app_token: Secret,
     /// Its secret key.
     pub secret_key: Secret,
-    /// The webhook's secret.
-    pub webhook_secret: Secret,
+    /// The secrets that a webhook may be signed with, one or two.
+    pub webhook_secrets: Vec<Secret>,
     /// The levels for BUSINESS: the first is asked for, all are accepted. There is one at least.
     pub levels_business: Vec<String>,
     /// The levels for INDIVIDUAL, likewise.
@@ -481,7 +481,11 @@ impl Config {
             url,
             app_token,
             secret_key: secret(&SUMSUB_SECRET_KEY),
-            webhook_secret: secret(&SUMSUB_WEBHOOK_SECRET),
+            webhook_secrets: secret(&SUMSUB_WEBHOOK_SECRET)
+                .expose()
+                .split(',')
+                .map(Secret::new)
+                .collect(),
             levels_business: self.levels_business(),
             levels_individual: self.levels_individual(),
         })
@@ -540,7 +544,7 @@ fn find(
         |value: &str, source| InForce::new(setting, source, Some(Secret(value.to_owned())));
     let from_file = |path: &str| {
         let path = Path::new(path);
-        read_secret(path)
+        read_secret(path, setting)
             .map(|it| in_force(&it, Source::File(path.to_owned())))
             .map_err(|why| ConfigError::SecretFile { setting, path: path.to_owned(), why })
     };
@@ -559,13 +563,12 @@ fn find(
     };
     match (value, file) {
         (Some(_), Some(_)) => Err(ConfigError::GivenTwice(setting)),
-        (Some(value), None) => {
-            if setting.secrecy == Secrecy::Secret {
-                checked_secret(value.as_bytes())
-                    .map_err(|why| ConfigError::SecretVariable { setting, why })?;
-            }
-            Ok(in_force(value, Source::Environment))
+        (Some(value), None) if setting.secrecy == Secrecy::Secret => {
+            let value = checked(value.as_bytes(), setting)
+                .map_err(|why| ConfigError::SecretVariable { setting, why })?;
+            Ok(in_force(&value, Source::Environment))
         }
+        (Some(value), None) => Ok(in_force(value, Source::Environment)),
         (None, Some(path)) => from_file(path),
         (None, None) => {
             let value = setting.default.map(|it| Secret(it.to_owned()));

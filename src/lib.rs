@@ -9,6 +9,7 @@
 //!   (`fold.rs`), what time it is (`timekeeper.rs`), the LOA and the gate (`authorization.rs`), which
 //!   text of people is taken and how any text is shown (`text.rs`), how organizations share a bounded
 //!   number of places (`shares.rs`).
+//! - [`reloadable`]: a value that a reload may replace while others use it. Knows nothing of ours.
 //! - [`http`]: HTTP/1.1 as plain values; a bounded, blocking connection loop. Knows nothing of ours.
 //! - [`store`]: the register: `schema.sql`, one writer with group commit, a file per noun;
 //!   copies of it, and their proof (`copy.rs`, `proof.rs`).
@@ -40,6 +41,7 @@ pub mod domain;
 pub mod handoff;
 pub mod http;
 pub mod outbox;
+pub mod reloadable;
 pub mod sim;
 pub mod store;
 pub mod sumsub;

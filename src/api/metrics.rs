@@ -167,6 +167,14 @@ fn register_process(registry: &mut Registry, appliance: &Appliance) {
     let help =
         "Webhook endpoints whose secrets do not follow from the webhook key: nothing is sent";
     set(registry, "webhook_key_unfit_endpoints", help, unfit);
+    let by_secret = ByWord::default();
+    for (word, count) in ["first", "second"].into_iter().zip(appliance.webhooks_by_secret.counts())
+    {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        by_secret.get_or_create(&[("secret", word.to_owned())]).set(count);
+    }
+    let help = "Webhooks by which of the configured secrets Sumsub signed them with";
+    registry.register("webhooks_by_secret", help, by_secret);
     let backups = &appliance.store.backups;
     let read = |it: &AtomicU64| i64::try_from(it.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
     set(registry, "backups_made", "Scheduled backups made and proven", read(&backups.made));

@@ -39,6 +39,7 @@ use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::http::client_address::TrustedProxies;
 use crate::http::{Refusal, Request, Response};
+use crate::reloadable::Reloadable;
 use crate::store::{GateRefusal, KeyFacts, Scopes};
 use crate::usecase::authenticate::{Admission, Caller, authenticate};
 use crate::usecase::create_organization::new_id;
@@ -81,7 +82,7 @@ pub struct ApiSettings {
     /// How many requests each organization may make with all its keys.
     pub organization_rate: OrganizationRate,
     /// Whose word about a client's address counts.
-    pub trusted_proxies: TrustedProxies,
+    pub trusted_proxies: Reloadable<TrustedProxies>,
     /// How many clients may wait for a change at once; more are answered at once.
     pub waits_max: usize,
     /// How many answers that hold a secret are kept for repeated requests.
@@ -93,7 +94,7 @@ impl Default for ApiSettings {
         Self {
             rates: RateLimits::default(),
             organization_rate: OrganizationRate::default(),
-            trusted_proxies: TrustedProxies::default(),
+            trusted_proxies: Reloadable::default(),
             waits_max: 1024,
             kept_secrets_max: 65_536,
         }
@@ -106,7 +107,7 @@ pub struct Api {
     appliance: Arc<Appliance>,
     idempotency: Arc<Idempotency>,
     rates: Rates,
-    trusted_proxies: TrustedProxies,
+    trusted_proxies: Reloadable<TrustedProxies>,
     waits: Waits,
     metrics: Metrics,
     probe: Probe,
@@ -436,7 +437,7 @@ impl Call<'_> {
     }
 
     fn client_address(&self) -> Option<IpAddr> {
-        self.api.trusted_proxies.client_address(self.request)
+        self.api.trusted_proxies.get().client_address(self.request)
     }
 
     fn api_key(&self) -> Result<&str, ApiError> {

@@ -171,7 +171,7 @@ pub(super) fn listen(
         service(
             &clock,
             Box::new(move |request| {
-                unlisted.note(&trusted, request, monotonic_now());
+                unlisted.note(&trusted.get(), request, monotonic_now());
                 if is_page(request.path()) {
                     pages.handle(request)
                 } else {
@@ -239,7 +239,7 @@ fn api_settings(config: &Config) -> ApiSettings {
             requests_per_s: config.organization_rate,
             burst: config.organization_burst,
         },
-        trusted_proxies: trusted_proxies(config),
+        trusted_proxies: trusted_proxies(config).into(),
         waits_max: config.waits_max,
         kept_secrets_max: config.kept_secrets_max,
     }
@@ -262,7 +262,7 @@ fn trusted_proxies(config: &Config) -> TrustedProxies {
 fn limits(config: &Config) -> Limits {
     Limits {
         connections_max: config.connections_max,
-        trusted_proxies: trusted_proxies(config),
+        trusted_proxies: trusted_proxies(config).into(),
         connections_per_peer_max: config.connections_per_peer_max.min(config.connections_max),
         ..Limits::default()
     }

@@ -18,6 +18,7 @@ use crate::store::files::{beside, is_new};
 use crate::store::{Folded, Opening, ServingLock, Store, refuse_other_names};
 use crate::sumsub::{Account, Client, ImportMode};
 use crate::usecase::handoff_links::{Handoff, WebSdk};
+use crate::usecase::receive_webhook::{BySecret, WebhookSecrets};
 use crate::usecase::{Appliance, Permits, Rules};
 
 /// Whether a command talks with Sumsub, so that the credentials must be there.
@@ -178,7 +179,6 @@ pub(super) fn build(
         key.read_or_create()?;
     }
     store.report_known(timekeeper.floor())?;
-    let webhook_secret = provider.map_or("", |it| it.webhook_secret.expose()).to_owned();
     let account = provider.map_or_else(nowhere, |it| account_of(config, it));
     let handoff = match &config.public_url {
         None => None,
@@ -205,8 +205,9 @@ pub(super) fn build(
             },
             valid_days_business: config.valid_days_business,
             valid_days_individual: config.valid_days_individual,
-            webhook_secret,
         },
+        webhook_secrets: webhook_secrets(provider).into(),
+        webhooks_by_secret: BySecret::default(),
         permits: Permits::new(config.provider_permits),
         event_places: config.event_places,
         refused_digests: AtomicU64::new(0),
@@ -214,22 +215,34 @@ pub(super) fn build(
     })
 }
 
+/// Without a provider there is no webhook's way in, and nothing that a secret could fit.
+pub(super) fn webhook_secrets(provider: Option<&Provider>) -> WebhookSecrets {
+    let mut secrets = provider.map_or_else(Vec::new, |it| it.webhook_secrets.clone()).into_iter();
+    let mut next = || secrets.next().map(|it| it.expose().to_owned());
+    WebhookSecrets::new(next().unwrap_or_default(), next())
+}
+
 fn handoff(config: &Config, public_url: &str, account: &Account) -> Result<Handoff, CliError> {
-    let letter = match &config.letter {
-        None => LetterTemplate::parse(STANDARD_LETTER)
-            .map_err(|it| CliError::new(Exit::Refused, format!("the standard letter: {it}")))?,
-        Some(path) => {
-            let unusable = |why: &dyn std::fmt::Display| {
-                let path = path.display();
-                CliError::new(Exit::Usage, format!("the letter {path} cannot be used: {why}"))
-            };
-            let text = std::fs::read_to_string(path).map_err(|it| unusable(&it))?;
-            LetterTemplate::parse(&text).map_err(|it| unusable(&it))?
-        }
+    Ok(Handoff {
+        public_url: public_url.to_owned(),
+        letter: letter(config)?.into(),
+        websdk: WebSdk::of(&account.base_url),
+        link_days: config.link_days,
+    })
+}
+
+/// The letter that customers sign.
+pub(super) fn letter(config: &Config) -> Result<LetterTemplate, CliError> {
+    let Some(path) = &config.letter else {
+        return LetterTemplate::parse(STANDARD_LETTER)
+            .map_err(|it| CliError::new(Exit::Refused, format!("the standard letter: {it}")));
     };
-    let websdk = WebSdk::of(&account.base_url);
-    let link_days = config.link_days;
-    Ok(Handoff { public_url: public_url.to_owned(), letter, websdk, link_days })
+    let unusable = |why: &dyn std::fmt::Display| {
+        let path = path.display();
+        CliError::new(Exit::Usage, format!("the letter {path} cannot be used: {why}"))
+    };
+    let text = std::fs::read_to_string(path).map_err(|it| unusable(&it))?;
+    LetterTemplate::parse(&text).map_err(|it| unusable(&it))
 }
 
 /// A client without a register, to ask about the account itself.
@@ -237,7 +250,7 @@ pub(super) fn client(config: &Config, provider: &Provider) -> Client {
     Client::new(account_of(config, provider), real_timekeeper(), Arc::new(pause))
 }
 
-fn account_of(config: &Config, provider: &Provider) -> Account {
+pub(super) fn account_of(config: &Config, provider: &Provider) -> Account {
     Account {
         base_url: provider.url.clone(),
         proxy: provider.proxy.clone(),

@@ -108,7 +108,8 @@ pub(super) static SUMSUB_WEBHOOK_SECRET: Setting = Setting::secret(
     "sumsub-webhook-secret",
     "sumsub-webhook-secret-file",
     "The secret of Sumsub's webhook; not the app token's",
-);
+)
+.accepts("a text of one line; during a rotation two, separated by a comma or a line break");
 pub(super) static SUMSUB_LEVEL_BUSINESS: Setting =
     Setting::open("sumsub-level-business", None, "The Sumsub levels that verify a BUSINESS")
         .accepts(

@@ -117,15 +117,45 @@ fn a_secret_file_that_cannot_be_one_is_refused_with_its_path() {
             assert!(variable.len() > 4096 || refused.is_err(), "{name}");
         }
     }
-    let pairs = [("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "Hidden ")];
+    let pairs = [("COUNTERSIGN_SUMSUB_SECRET_KEY", "Hidden ")];
     let error = load(&[], &pairs).unwrap_err().to_string();
-    assert!(error.contains("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET"), "{error}");
+    assert!(error.contains("COUNTERSIGN_SUMSUB_SECRET_KEY"), "{error}");
     assert!(error.contains("ends with a blank") && !error.contains("Hidden"), "{error}");
     let folder = std::env::temp_dir();
     let error = load(&[("sumsub-app-token", folder.to_str().unwrap())], &[]).unwrap_err();
     assert!(error.to_string().contains("irectory"), "{error}");
     let error = load(&[("sumsub-app-token", "/nowhere/at/all")], &[]).unwrap_err().to_string();
     assert!(error.contains("/nowhere/at/all: No such file"), "{error}");
+}
+
+#[test]
+fn the_webhooks_secret_may_be_two_separated_by_a_comma_or_a_line_break() {
+    let read = |text: &str| {
+        let path = secret_file("webhook", text.as_bytes());
+        let flags = [("sumsub-webhook-secret", path.to_str().unwrap())];
+        let loaded = load(&flags, &COMPLETE).map_err(|it| it.to_string())?;
+        let secrets = loaded.provider().unwrap().webhook_secrets;
+        Ok::<_, String>(secrets.iter().map(|it| it.expose().to_owned()).collect::<Vec<_>>())
+    };
+
+    for text in ["new,old", "new\nold\n", "new\r\nold\r\n", " new , old \n", "\tnew\n old"] {
+        assert_eq!(read(text).unwrap(), ["new", "old"], "{text:?}");
+    }
+    assert_eq!(read(" alone \n").unwrap(), ["alone"]);
+    for (text, why) in [
+        ("SEC,", "one of its secrets is empty"),
+        ("SEC\n\nRET", "one of its secrets is empty"),
+        ("SEC, ,RET", "one of its secrets is empty"),
+        ("SEC,SEC", "the same secret twice"),
+        ("SEC,RET,EYE", "more than two"),
+        ("SEC RET", "a blank"),
+        ("\n", "it is empty"),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(error.contains(why) && !error.contains("SEC"), "{text:?}: {error}");
+    }
+    let pairs = [("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "new,old")];
+    assert_eq!(source(&load(&[], &pairs).unwrap(), "sumsub-webhook-secret").0, "set");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::setting::SUMSUB_WEBHOOK_SECRET;
 use super::{SECRET_BYTES_MAX, Secrecy, Setting};
 
 /// One of two words.
@@ -103,7 +104,7 @@ fn host(authority: &str) -> &str {
 }
 
 /// A secret from its file, without the newline at its end. What is wrong never quotes the content.
-pub(super) fn read_secret(path: &Path) -> Result<String, String> {
+pub(super) fn read_secret(path: &Path, of: &Setting) -> Result<String, String> {
     let file = File::open(path).map_err(|it| it.to_string())?;
     let mut bytes = Vec::new();
     file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|it| it.to_string())?;
@@ -113,12 +114,33 @@ pub(super) fn read_secret(path: &Path) -> Result<String, String> {
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let is_ended = line.len() < bytes.len();
     let line = line.strip_suffix(b"\r").filter(|_| is_ended).unwrap_or(line);
-    checked_secret(line).map(ToOwned::to_owned).map_err(ToOwned::to_owned)
+    checked(line, of).map_err(ToOwned::to_owned)
+}
+
+/// The text of a secret setting, in one form: two secrets are separated by a comma.
+pub(super) fn checked(bytes: &[u8], of: &Setting) -> Result<String, &'static str> {
+    if *of != SUMSUB_WEBHOOK_SECRET {
+        return checked_secret(bytes).map(ToOwned::to_owned);
+    }
+    let parts: Vec<&str> = bytes
+        .split(|it| matches!(it, b',' | b'\n'))
+        .map(|it| match it.trim_ascii() {
+            [] if bytes.iter().any(|it| matches!(it, b',' | b'\n')) => {
+                Err("one of its secrets is empty: remove the comma or the line")
+            }
+            it => checked_secret(it),
+        })
+        .collect::<Result<_, _>>()?;
+    match parts.as_slice() {
+        [one, other] if one == other => Err("it holds the same secret twice: remove one"),
+        [_] | [_, _] => Ok(parts.join(",")),
+        _ => Err("it holds more than two secrets: keep the one at Sumsub and the one to come"),
+    }
 }
 
 /// A secret is visible ASCII. Anything else came along unseen, from an editor or a paste, and would be
 /// part of the secret: every signature would be wrong, and nothing would say why.
-pub(super) fn checked_secret(bytes: &[u8]) -> Result<&str, &'static str> {
+fn checked_secret(bytes: &[u8]) -> Result<&str, &'static str> {
     let is_blank = |it: Option<&u8>| it.is_some_and(|it| matches!(it, b' ' | b'\t'));
     let has = |wanted: fn(&u8) -> bool| bytes.iter().any(wanted);
     if bytes.is_empty() {

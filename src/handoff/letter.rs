@@ -3,19 +3,15 @@
 
 use maud::{Markup, html};
 
-use super::Visit;
 use super::page::party;
 use crate::domain::letter::Language;
 use crate::usecase::open_link::Sitting;
 
 /// A letter of that version, composed for the sitting's parties.
-pub(super) fn block(visit: &Visit<'_>, sitting: &Sitting, text: &str, version: &str) -> Markup {
+pub(super) fn block(sitting: &Sitting, text: &str, version: &str) -> Markup {
     // Evidence does not name a language: that of a text which is not in use any more is unknown.
-    let language = visit
-        .handoff()
-        .ok()
-        .filter(|it| it.letter.version() == version)
-        .and_then(|it| it.letter.language());
+    let in_use = Some(&sitting.template).filter(|it| it.version() == version);
+    let language = in_use.and_then(|it| it.language());
     let direction = match language {
         Some(it) if it.is_right_to_left() => "rtl",
         Some(_) => "ltr",

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use crate::domain::handoff::{AddressHeaders, Stage};
 use crate::http::client_address::TrustedProxies;
 use crate::http::{Request, Response};
+use crate::reloadable::Reloadable;
 use crate::usecase::create_organization::new_id;
 use crate::usecase::handoff_links::{Handoff, LINK_PATH, LinkToken};
 use crate::usecase::open_link::{Sitting, open_link};
@@ -49,7 +50,7 @@ pub struct PageSettings {
     /// How often a link and an address may be used.
     pub limits: PageLimits,
     /// Whose word about a customer's address counts.
-    pub trusted_proxies: TrustedProxies,
+    pub trusted_proxies: Reloadable<TrustedProxies>,
     /// How many browsers may wait for a change at once; more are answered at once.
     pub waits_max: usize,
 }
@@ -58,7 +59,7 @@ impl Default for PageSettings {
     fn default() -> Self {
         Self {
             limits: PageLimits::default(),
-            trusted_proxies: TrustedProxies::default(),
+            trusted_proxies: Reloadable::default(),
             waits_max: 256,
         }
     }
@@ -67,7 +68,7 @@ impl Default for PageSettings {
 /// The pages of an appliance.
 pub struct Pages {
     appliance: Arc<Appliance>,
-    trusted_proxies: TrustedProxies,
+    trusted_proxies: Reloadable<TrustedProxies>,
     bounds: Bounds,
     waits: Waits,
 }
@@ -261,11 +262,11 @@ impl Visit<'_> {
     }
 
     fn address(&self) -> Option<IpAddr> {
-        self.pages.trusted_proxies.client_address(self.request)
+        self.pages.trusted_proxies.get().client_address(self.request)
     }
 
     fn address_headers(&self) -> Option<AddressHeaders> {
-        let claims = self.pages.trusted_proxies.claims(self.request)?;
+        let claims = self.pages.trusted_proxies.get().claims(self.request)?;
         Some(AddressHeaders { headers: claims.headers, disagree: claims.disagree })
     }
 

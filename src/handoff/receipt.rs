@@ -137,7 +137,7 @@ pub(super) fn show(
         }
         section aria-labelledby="letter-title" {
             h2 #letter-title { (words.letter) }
-            (letter_block(visit, sitting, receipt.text, receipt.text_version))
+            (letter_block(sitting, receipt.text, receipt.text_version))
         }
         div.actions { a.button.second href=(path(token, "")) { (words.back) } }
     };

@@ -145,7 +145,6 @@ pub(super) fn form(
         OrganizationType::Business => words.lead_business,
         OrganizationType::Individual => words.lead_individual,
     };
-    let version = visit.handoff().map_or("", |it| it.letter.version());
     let main = html! {
         (progress(text, sitting))
         h1 { (named(words.title, sitting)) }
@@ -153,7 +152,7 @@ pub(super) fn form(
         p { (named(lead, sitting)) }
         section aria-labelledby="letter-title" {
             h2 #letter-title { (words.letter) }
-            (letter::block(visit, sitting, &sitting.letter.text, version))
+            (letter::block(sitting, &sitting.letter.text, sitting.template.version()))
         }
         section aria-labelledby="form-title" {
             h2 #form-title { (words.form) }

@@ -117,10 +117,11 @@ impl Crew {
         let mut ledger = self.ledger();
         let id = ledger.next_id;
         ledger.next_id += 1;
-        let is_stranger = !peer.is_some_and(|it| self.limits.trusted_proxies.lists(it));
+        let trusted = self.limits.trusted_proxies.get();
+        let is_stranger = !peer.is_some_and(|it| trusted.lists(it));
         let line = Arc::new(Line { id, stream, peer, is_stranger, idle: AtomicBool::new(false) });
         if ledger.lines.len() >= self.limits.connections_max
-            || (is_stranger && ledger.strangers >= self.limits.strangers_max())
+            || (is_stranger && ledger.strangers >= self.limits.strangers_max(&trusted))
         {
             return Err(line);
         }

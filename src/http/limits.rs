@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::client_address::TrustedProxies;
+use crate::reloadable::Reloadable;
 
 /// The bounds of one server. Deadlines are totals: a byte that arrives does not extend them.
 #[derive(Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// Proxies for whose connections an eighth of `connections_max` is reserved: whoever fills the rest
     /// with half-sent heads does not take the server away from those who come through the proxy.
-    pub trusted_proxies: TrustedProxies,
+    pub trusted_proxies: Reloadable<TrustedProxies>,
     /// Open connections of one peer: an IPv4 address or an IPv6 /64. Loopback is no exception, so
     /// behind a proxy on one address this must be raised to `connections_max`.
     pub connections_per_peer_max: usize,
@@ -58,7 +59,7 @@ impl Default for Limits {
             idle_crowded_ms: 5_000,
             write_deadline_ms: 5_000,
             connections_max: 1024,
-            trusted_proxies: TrustedProxies::default(),
+            trusted_proxies: Reloadable::default(),
             connections_per_peer_max: 256,
             large_body_bytes: 64 * 1024,
             large_bodies_max: 64,
@@ -74,12 +75,8 @@ const RESERVED_ONE_IN: usize = 8;
 
 impl Limits {
     /// How many connections may be open that come from no listed proxy.
-    pub(super) fn strangers_max(&self) -> usize {
-        let reserved = if self.trusted_proxies.is_empty() {
-            0
-        } else {
-            self.connections_max / RESERVED_ONE_IN
-        };
+    pub(super) fn strangers_max(&self, trusted: &TrustedProxies) -> usize {
+        let reserved = if trusted.is_empty() { 0 } else { self.connections_max / RESERVED_ONE_IN };
         self.connections_max.saturating_sub(reserved)
     }
 

@@ -1,5 +1,5 @@
 //! HTTP/1.1 as plain values: a bounded, blocking connection loop that turns bytes into
-//! [`Request`]s and [`Response`]s into bytes. Imports nothing of ours.
+//! [`Request`]s and [`Response`]s into bytes. Imports nothing of ours but what a reload replaces.
 //!
 //! One connection has one thread and at most one request in flight. Every wait has a deadline and
 //! every buffer a bound ([`limits::Limits`]); whatever is not plainly HTTP/1.x as written down in

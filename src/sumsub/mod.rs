@@ -23,6 +23,7 @@ use crate::domain::timekeeper::{OFFSET_MIN_MS, Timekeeper};
 use crate::domain::timestamp::{Clock, Timestamp};
 use crate::domain::verdict::{About, Named, Word};
 use crate::domain::verification::Event;
+use crate::reloadable::Reloadable;
 use window::Window;
 use wire::Problem;
 
@@ -180,10 +181,37 @@ pub enum SumsubError {
     Unreadable(String),
 }
 
+/// What a reload may replace: who we are, and by which way we go.
+struct Access {
+    app_token: String,
+    secret_key: String,
+    agent: ureq::Agent,
+}
+
+impl Access {
+    fn of(account: &Account) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(account.proxy.clone())
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(CALL_TIMEOUT))
+            .max_redirects(0)
+            .max_idle_connections_per_host(16)
+            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .into();
+        let Account { app_token, secret_key, .. } = account.clone();
+        Self { app_token, secret_key, agent }
+    }
+}
+
 /// The client. Share it by reference; it keeps its connections alive.
 pub struct Client {
-    account: Account,
-    agent: ureq::Agent,
+    base_url: String,
+    level_business: String,
+    level_individual: String,
+    session_ttl_s: u32,
+    access: Reloadable<Access>,
     /// The machine's own clock: what is counted here are spans.
     clock: Clock,
     timekeeper: Arc<Timekeeper>,
@@ -212,7 +240,7 @@ pub struct ClientTally {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("account", &self.account).finish_non_exhaustive()
+        f.debug_struct("Client").field("base_url", &self.base_url).finish_non_exhaustive()
     }
 }
 
@@ -247,19 +275,12 @@ impl Client {
         timekeeper: Arc<Timekeeper>,
         pause: Arc<dyn Fn(Duration) + Send + Sync>,
     ) -> Self {
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(account.proxy.clone())
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(CALL_TIMEOUT))
-            .max_redirects(0)
-            .max_idle_connections_per_host(16)
-            .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .into();
         Self {
-            account,
-            agent,
+            access: Access::of(&account).into(),
+            base_url: account.base_url,
+            level_business: account.level_business,
+            level_individual: account.level_individual,
+            session_ttl_s: account.session_ttl_s,
             clock: timekeeper.machine(),
             timekeeper,
             pause,
@@ -274,9 +295,15 @@ impl Client {
         }
     }
 
+    /// From the next attempt on, every call uses the credentials and the proxy of `account`, which is
+    /// the same account in everything else.
+    pub fn renew_access(&self, account: &Account) {
+        self.access.replace(Access::of(account));
+    }
+
     /// How long a session's token and link live, in seconds.
     pub fn session_ttl_s(&self) -> u32 {
-        self.account.session_ttl_s
+        self.session_ttl_s
     }
 
     /// When Sumsub last answered anything at all, if it has since we started.
@@ -444,7 +471,7 @@ impl Client {
         let body = serde_json::json!({
             "userId": external_user_id,
             "levelName": self.level(kind),
-            "ttlInSecs": self.account.session_ttl_s,
+            "ttlInSecs": self.session_ttl_s,
         });
         let answer = self.send(&Call {
             method: "POST",
@@ -467,7 +494,7 @@ impl Client {
         let body = serde_json::json!({
             "levelName": self.level(kind),
             "userId": external_user_id,
-            "ttlInSecs": self.account.session_ttl_s,
+            "ttlInSecs": self.session_ttl_s,
         });
         let answer = self.send(&Call {
             method: "POST",
@@ -493,7 +520,7 @@ impl Client {
         let mut target = match mode {
             ImportMode::Reuse => format!(
                 "/resources/api/reusableIdentity/reuse?shareToken={token}&levelName={}",
-                escape(&self.account.level_individual)
+                escape(&self.level_individual)
             ),
             ImportMode::Copy => format!("/resources/applicants/-/import?shareToken={token}"),
         };
@@ -521,8 +548,8 @@ impl Client {
 
     fn level(&self, kind: OrganizationType) -> &str {
         match kind {
-            OrganizationType::Business => &self.account.level_business,
-            OrganizationType::Individual => &self.account.level_individual,
+            OrganizationType::Business => &self.level_business,
+            OrganizationType::Individual => &self.level_individual,
         }
     }
 
@@ -606,15 +633,16 @@ impl Client {
 
     /// One signed request. The signature is dated now, so a repeated call is signed anew.
     fn attempt(&self, call: &Call<'_>) -> Result<(Answer, Option<u64>), AttemptError> {
+        let access = self.access.get();
         let body = call.body.map(serde_json::Value::to_string).unwrap_or_default().into_bytes();
-        let uri: ureq::http::Uri = format!("{}{}", self.account.base_url, call.target)
+        let uri: ureq::http::Uri = format!("{}{}", self.base_url, call.target)
             .parse()
             .map_err(|_uri| AttemptError::NeverSent("the base URL is not a URL".to_owned()))?;
         let signed_target = uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
         let begun = (self.clock)();
         let ts = begun.plus_ms(self.correction_ms()).as_ms().div_euclid(1000).to_string();
         let signature = signature::sign_request(
-            self.account.secret_key.as_bytes(),
+            access.secret_key.as_bytes(),
             &ts,
             call.method,
             signed_target.as_bytes(),
@@ -623,14 +651,14 @@ impl Client {
         let request = ureq::http::Request::builder()
             .method(call.method)
             .uri(uri)
-            .header("X-App-Token", &self.account.app_token)
+            .header("X-App-Token", &access.app_token)
             .header("X-App-Access-Ts", &ts)
             .header("X-App-Access-Sig", signature)
             .header("Accept", "application/json")
             .header("Content-Type", "application/json")
             .body(body)
             .map_err(|_head| AttemptError::NeverSent("the app token is not a header".to_owned()))?;
-        let mut response = self.agent.run(request).map_err(|it| AttemptError::of(&it))?;
+        let mut response = access.agent.run(request).map_err(|it| AttemptError::of(&it))?;
         let at = (self.clock)();
         let mut dates = response.headers().get_all("Date").iter();
         if let Some(date) = dates.find_map(|it| http_date(it.to_str().ok()?, at)) {

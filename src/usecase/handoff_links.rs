@@ -15,6 +15,7 @@ use crate::domain::letter::LetterTemplate;
 use crate::domain::organization::OrganizationId;
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::WebhookKey;
+use crate::reloadable::Reloadable;
 use crate::store::{HandoffLink, LinkFilter, Reader, Tx};
 use crate::usecase::authorizations::{By, Page, page};
 use crate::usecase::create_organization::new_id;
@@ -40,7 +41,7 @@ pub struct Handoff {
     /// Where customers reach this server: `https://host`, without a slash at the end.
     pub public_url: String,
     /// The letter to sign.
-    pub letter: LetterTemplate,
+    pub letter: Reloadable<LetterTemplate>,
     /// Where a browser finds Sumsub.
     pub websdk: WebSdk,
     /// How many days a new link can sign.

@@ -51,11 +51,13 @@ use crate::domain::timestamp::Timestamp;
 use crate::domain::verdict::Acceptance;
 use crate::domain::verification::{Event, Status};
 use crate::outbox::Outbox;
+use crate::reloadable::Reloadable;
 use crate::store::{Store, StoreError, Tx};
 use crate::sumsub::account::OnAccount;
 use crate::sumsub::{Client, ImportMode, SumsubError};
 use crate::usecase::authenticate::Admission;
 use crate::usecase::handoff_links::Handoff;
+use crate::usecase::receive_webhook::{BySecret, WebhookSecrets};
 
 /// What belongs into a use-case's commit beside its own work: by what right it is done, which is asked
 /// before anything is written, and what else is written, given what the use-case wrote.
@@ -109,6 +111,10 @@ pub struct Appliance {
     pub permits: Permits,
     /// How many outgoing deliveries of one organization may be under way at once.
     pub event_places: usize,
+    /// The secrets of Sumsub's webhook.
+    pub webhook_secrets: Reloadable<WebhookSecrets>,
+    /// Which of them the webhooks since the start were signed with.
+    pub webhooks_by_secret: BySecret,
     /// How many webhooks were refused for their digest since the start.
     pub refused_digests: AtomicU64,
     /// The customers' pages; `None`: there are none, and every session leads to Sumsub's.
@@ -146,8 +152,6 @@ pub struct Rules {
     pub valid_days_business: u32,
     /// As above, for an INDIVIDUAL.
     pub valid_days_individual: u32,
-    /// The secret of Sumsub's webhook; never the app token's.
-    pub webhook_secret: String,
 }
 
 impl Rules {

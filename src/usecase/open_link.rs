@@ -1,11 +1,12 @@
 //! What a hand-off link shows: a read, which spends nothing and changes nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::authorization::Authorization;
 use crate::domain::fold::{Fact, Verification};
 use crate::domain::handoff::{LetterSigned, LinkStanding, Progress, Stage, stage};
-use crate::domain::letter::Day;
+use crate::domain::letter::{Day, LetterTemplate};
 use crate::domain::organization::{Organization, OrganizationId};
 use crate::domain::timestamp::Timestamp;
 use crate::store::{HandoffLink, Reader, RecordedSignature, WatchEnd, Woken};
@@ -33,6 +34,8 @@ pub struct Sitting {
     pub stage: Stage,
     /// The letter as it would be signed today.
     pub letter: Letter,
+    /// What it was composed from: a reload may have put another one in force since.
+    pub template: Arc<LetterTemplate>,
 }
 
 /// Reads a link's sitting; `None`: there is no such link.
@@ -86,9 +89,11 @@ pub(super) fn sitting(
     let signature = register.signature(authorization.id)?;
     let course = Course::of(register, &customer.id)?;
     let (stage, progress) = course.stage(&link, &authorization, signature.as_ref(), now);
+    let template = handoff.letter.get();
     Ok(Some(Sitting {
         stage,
-        letter: Letter::of(handoff, &customer, &broker, Day::of(now)),
+        letter: Letter::of(&template, &customer, &broker, Day::of(now)),
+        template,
         signature,
         progress,
         link,

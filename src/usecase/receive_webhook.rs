@@ -4,8 +4,9 @@
 //! again would not make it say anything else. What it did is its [`Outcome`]. Only a failing register
 //! answers otherwise, so that Sumsub sends again.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
@@ -34,6 +35,51 @@ const KEPT_HEADERS: [&str; 6] = [
     "x-payload-digest-alg",
     "x-request-id",
 ];
+
+/// The secrets of Sumsub's webhook; never the app token's. During a rotation there are two, because
+/// Sumsub and this server cannot change theirs in one instant.
+pub struct WebhookSecrets {
+    first: String,
+    second: Option<String>,
+}
+
+impl WebhookSecrets {
+    /// This secret, and during a rotation another one.
+    pub fn new(first: String, second: Option<String>) -> Self {
+        Self { first, second }
+    }
+
+    /// The place of the secret that a digest fits: 0 or 1. Both are always tried, so that the time it
+    /// takes does not tell which one fits.
+    fn fitting(&self, algorithm: DigestAlgorithm, digest: &str, body: &[u8]) -> Option<usize> {
+        let fits = |it: &String| webhook_is_signed(it.as_bytes(), algorithm, digest, body);
+        let (first, second) = (fits(&self.first), self.second.as_ref().is_some_and(fits));
+        if first { Some(0) } else { second.then_some(1) }
+    }
+}
+
+impl fmt::Debug for WebhookSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecrets(…)")
+    }
+}
+
+/// How many webhooks had a digest of the first secret and of the second one, since the start.
+#[derive(Debug, Default)]
+pub struct BySecret([AtomicU64; 2]);
+
+impl BySecret {
+    fn count(&self, place: usize) {
+        if let Some(it) = self.0.get(place) {
+            it.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts, the first secret's first.
+    pub fn counts(&self) -> [u64; 2] {
+        self.0.each_ref().map(|it| it.load(Ordering::Relaxed))
+    }
+}
 
 /// By what a delivery is applied.
 #[derive(Clone)]
@@ -71,10 +117,11 @@ pub fn receive_webhook(
     headers: &[(String, String)],
     body: &[u8],
 ) -> Result<Received, Failure> {
-    if !is_signed(&appliance.rules, headers, body) {
+    let Some(place) = signed_by(&appliance.webhook_secrets.get(), headers, body) else {
         appliance.refused_digests.fetch_add(1, Ordering::Relaxed);
         return Err(Failure::DigestRefused);
-    }
+    };
+    appliance.webhooks_by_secret.count(place);
     let webhook = Webhook::read(body);
     let applying = Applying::by(appliance);
     let mut new = NewDelivery {
@@ -167,16 +214,17 @@ pub(super) fn apply_again(
     apply(tx, applying, (delivery.id, delivery.received_at, Some(said)), webhook.as_ref(), &now)
 }
 
-fn is_signed(rules: &Rules, headers: &[(String, String)], body: &[u8]) -> bool {
+/// The place of the secret that a webhook is signed with.
+fn signed_by(secrets: &WebhookSecrets, headers: &[(String, String)], body: &[u8]) -> Option<usize> {
     let header = |name: &str| {
         headers.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     };
-    let Some(digest) = header("x-payload-digest") else { return false };
+    let digest = header("x-payload-digest")?;
     let algorithm = match header("x-payload-digest-alg") {
         Some(name) => DigestAlgorithm::parse(name),
         None => DigestAlgorithm::of_length(digest.len()),
     };
-    algorithm.is_some_and(|it| webhook_is_signed(rules.webhook_secret.as_bytes(), it, digest, body))
+    secrets.fitting(algorithm?, digest, body)
 }
 
 fn kept_headers(headers: &[(String, String)]) -> String {

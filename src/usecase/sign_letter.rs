@@ -7,12 +7,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::domain::authorization::SIGNED_ON_PAGE;
 use crate::domain::handoff::{AddressHeaders, Stage};
-use crate::domain::letter::Day;
+use crate::domain::letter::{Day, LetterTemplate};
 use crate::domain::organization::Organization;
 use crate::domain::text::{self, Objection};
 use crate::store::{AuthorizationNote, Evidence, NewAuthorizationEvent};
 use crate::usecase::authorizations::{EVIDENCE_CHARACTERS_MAX, evidence};
-use crate::usecase::handoff_links::{Handoff, LinkToken};
+use crate::usecase::handoff_links::LinkToken;
 use crate::usecase::open_link::{Sitting, sitting};
 use crate::usecase::{Appliance, Failure};
 
@@ -30,8 +30,13 @@ pub struct Letter {
 
 impl Letter {
     /// The letter of that day between the two.
-    pub fn of(handoff: &Handoff, customer: &Organization, broker: &Organization, on: Day) -> Self {
-        let text = handoff.letter.compose(customer, broker, on);
+    pub fn of(
+        template: &LetterTemplate,
+        customer: &Organization,
+        broker: &Organization,
+        on: Day,
+    ) -> Self {
+        let text = template.compose(customer, broker, on);
         Self { sha256: sha256(&text), text }
     }
 
@@ -120,7 +125,7 @@ pub fn sign_letter(
         if before.stage != Stage::Sign {
             return Ok(Signed::Closed(Box::new(before)));
         }
-        let Some(letter) = shown(&handoff, &before, &signing.fingerprint, Day::of(now)) else {
+        let Some(letter) = shown(&before, &signing.fingerprint, Day::of(now)) else {
             return Ok(Signed::TextChanged(Box::new(before)));
         };
         let asked_from = tx.asked_from(&before.link.id)?;
@@ -134,7 +139,7 @@ pub fn sign_letter(
                 link_id: before.link.id.clone(),
                 text: letter.text,
                 text_sha256: letter.sha256,
-                text_version: handoff.letter.version().to_owned(),
+                text_version: before.template.version().to_owned(),
                 address: signing.address,
                 user_agent: signing.user_agent.map(|it| printable(&it)),
                 address_headers: signing.address_headers,
@@ -164,10 +169,10 @@ fn is_recorded(sitting: &Sitting, (name, role): (&str, &str), fingerprint: &str)
 }
 
 /// The letter of that fingerprint: today's, or yesterday's for a page that was open over midnight.
-fn shown(handoff: &Handoff, sitting: &Sitting, fingerprint: &str, today: Day) -> Option<Letter> {
+fn shown(sitting: &Sitting, fingerprint: &str, today: Day) -> Option<Letter> {
     [today, today.before()]
         .into_iter()
-        .map(|day| Letter::of(handoff, &sitting.customer, &sitting.broker, day))
+        .map(|day| Letter::of(&sitting.template, &sitting.customer, &sitting.broker, day))
         .find(|it| it.fingerprint() == fingerprint)
 }
 

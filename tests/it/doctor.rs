@@ -129,6 +129,20 @@ fn a_server_with_another_webhook_secret_and_none_at_all_are_found() {
 }
 
 #[test]
+fn two_webhook_secrets_in_force_are_noted_and_the_first_one_signs() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[("COUNTERSIGN_SUMSUB_WEBHOOK_SECRET", "the-new-one,the-old-one")]);
+    let (server, url) = serve(&shell);
+    fs::write(shell.directory.file("first"), "the-new-one").unwrap();
+
+    let text = shell.run(&["doctor", "--public-url", &url]).out;
+
+    assert!(text.contains("fine     webhook-secret: two are in force"), "{text}");
+    well(&shell, "webhook", &["--public-url", &url]);
+    kill(server);
+}
+
+#[test]
 fn files_that_others_can_read_are_found_and_the_printed_command_mends_them() {
     let world = World::in_real_time();
     let shell = shell(&world, &[]);

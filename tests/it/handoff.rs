@@ -730,7 +730,8 @@ fn visits_from_one_ipv6_network_are_one_visitors() {
     let limits = PageLimits { visits_per_minute: 2, link_per_minute: 0, deeds_per_minute: 0 };
     let api = countersign::api::ApiSettings {
         trusted_proxies: countersign::http::client_address::TrustedProxies::parse("127.0.0.1")
-            .unwrap(),
+            .unwrap()
+            .into(),
         ..Setup::default().api
     };
     let rig = Rig::with(Setup { page_limits: limits, api, ..setup() });

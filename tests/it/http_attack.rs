@@ -652,7 +652,7 @@ const PROXY: [u8; 4] = [127, 0, 0, 2];
 const STRANGER: [u8; 4] = [127, 0, 0, 3];
 
 fn reserving(trusted: &str) -> Limits {
-    let trusted_proxies = TrustedProxies::parse(trusted).unwrap();
+    let trusted_proxies = TrustedProxies::parse(trusted).unwrap().into();
     Limits { connections_max: 16, trusted_proxies, ..Limits::default() }
 }
 

@@ -127,7 +127,7 @@ fn the_last_use_of_a_key_is_noted_to_the_minute() {
 fn limited(rates: RateLimits) -> Rig {
     let api = ApiSettings {
         rates,
-        trusted_proxies: TrustedProxies::parse("127.0.0.1").unwrap(),
+        trusted_proxies: TrustedProxies::parse("127.0.0.1").unwrap().into(),
         ..ApiSettings::default()
     };
     Rig::with(Setup { api, ..Setup::default() })

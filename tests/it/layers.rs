@@ -5,23 +5,34 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import of ours. A room not named here may import nothing.
-const MAY_IMPORT: [(&str, &[&str]); 13] = [
+const MAY_IMPORT: [(&str, &[&str]); 14] = [
     ("domain", &[]),
-    ("http", &[]),
+    ("reloadable", &[]),
+    ("http", &["reloadable"]),
     ("config", &[]),
     ("store", &["domain"]),
-    ("sumsub", &["domain"]),
+    ("sumsub", &["domain", "reloadable"]),
     ("outbox", &["domain"]),
-    ("usecase", &["domain", "store", "sumsub", "outbox"]),
-    ("api", &["domain", "usecase", "http", "store", "sumsub"]),
-    ("handoff", &["domain", "usecase", "http"]),
+    ("usecase", &["domain", "store", "sumsub", "outbox", "reloadable"]),
+    ("api", &["domain", "usecase", "http", "store", "sumsub", "reloadable"]),
+    ("handoff", &["domain", "usecase", "http", "reloadable"]),
     ("console", &["domain", "usecase", "store"]),
     ("sim", &["http", "sumsub"]),
     (
         "cli",
         &[
-            "domain", "store", "sumsub", "outbox", "usecase", "http", "api", "handoff", "config",
-            "sim", "console",
+            "domain",
+            "store",
+            "sumsub",
+            "outbox",
+            "usecase",
+            "http",
+            "api",
+            "handoff",
+            "config",
+            "sim",
+            "console",
+            "reloadable",
         ],
     ),
     ("main", &["cli"]),

@@ -624,7 +624,7 @@ fn a_wrong_or_overlong_link_is_the_same_page_whatever_is_glued_to_it() {
 }
 
 fn behind(header: AddressHeader) -> Setup {
-    let trusted_proxies = TrustedProxies::parse("127.0.0.1").unwrap().naming_in(header);
+    let trusted_proxies = TrustedProxies::parse("127.0.0.1").unwrap().naming_in(header).into();
     Setup { api: ApiSettings { trusted_proxies, ..Setup::default().api }, ..setup() }
 }
 

@@ -30,6 +30,8 @@ fn metrics_tell_requests_statuses_and_loas() {
         "countersign_authorizations{state=\"suspended\"} 1",
         "countersign_oldest_pending_seconds 0",
         "countersign_outbox_depth 0",
+        "countersign_webhooks_by_secret{secret=\"first\"} 0",
+        "countersign_webhooks_by_secret{secret=\"second\"} 0",
         "countersign_backups_made 0",
         "countersign_backups_failed 0",
         "countersign_backup_newest_timestamp_seconds 0",

@@ -26,6 +26,7 @@ use countersign::usecase::create_organization::{NewOrganization, create_organiza
 use countersign::usecase::decide::{Decision, Ground, Shown, decide, shown};
 use countersign::usecase::handoff_links::{Handoff, WebSdk};
 use countersign::usecase::keys::create_key;
+use countersign::usecase::receive_webhook::{BySecret, WebhookSecrets};
 use countersign::usecase::{Appliance, Permits, Rules};
 use serde_json::Value;
 
@@ -229,14 +230,15 @@ impl Rig {
                 acceptance: setup.acceptance,
                 valid_days_business: setup.valid_days,
                 valid_days_individual: setup.valid_days,
-                webhook_secret: setup.webhook_secret,
             },
+            webhook_secrets: WebhookSecrets::new(setup.webhook_secret, None).into(),
+            webhooks_by_secret: BySecret::default(),
             permits: Permits::new(setup.permits),
             event_places: 64,
             refused_digests: AtomicU64::new(0),
             handoff: setup.letter.map(|letter| {
                 let (public_url, link_days) = (url.clone(), setup.link_days);
-                Arc::new(Handoff { public_url, letter, websdk, link_days })
+                Arc::new(Handoff { public_url, letter: letter.into(), websdk, link_days })
             }),
         });
         let server = serve(listener, &appliance, &machine, (setup.api, setup.page_limits));

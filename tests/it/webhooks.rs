@@ -9,6 +9,7 @@ use countersign::domain::organization::OrganizationId;
 use countersign::domain::timestamp::Timestamp;
 use countersign::sumsub::signature::{DigestAlgorithm, webhook_digest};
 use countersign::usecase::decide::{Decision, Ground};
+use countersign::usecase::receive_webhook::WebhookSecrets;
 
 /// A rig with one customer of one broker.
 struct Inbox {
@@ -256,6 +257,31 @@ fn a_wrong_digest_is_refused_counted_and_its_body_not_kept() {
     assert_eq!(refused, 6);
     // Without the algorithm's header the digest's length tells it.
     assert_eq!(send(&[("X-Payload-Digest", good.as_str())]).status, 200);
+}
+
+#[test]
+fn while_a_secret_is_rotated_both_are_accepted_counted_apart_and_no_third() {
+    let inbox = Inbox::new();
+    let secrets = WebhookSecrets::new("the-new-one".to_owned(), Some(WEBHOOK_SECRET.to_owned()));
+    inbox.rig.appliance.webhook_secrets.replace(secrets);
+    let deliver = |secret: &str, second: i64| {
+        let bytes = inbox.red(second, "RETRY").to_string().into_bytes();
+        let algorithm = DigestAlgorithm::Sha256;
+        let headers = [
+            ("X-Payload-Digest", webhook_digest(secret.as_bytes(), algorithm, &bytes)),
+            ("X-Payload-Digest-Alg", algorithm.as_str().to_owned()),
+        ]
+        .map(|(name, it)| (name.to_owned(), it));
+        inbox.rig.call("POST", "/webhooks/sumsub", &headers, &bytes).status
+    };
+
+    let answered = [WEBHOOK_SECRET, "the-new-one", WEBHOOK_SECRET, "a-third", ""]
+        .into_iter()
+        .zip(0..)
+        .map(|(secret, second)| deliver(secret, second));
+
+    assert_eq!(answered.collect::<Vec<_>>(), [200, 200, 200, 401, 401]);
+    assert_eq!(inbox.rig.appliance.webhooks_by_secret.counts(), [1, 2]);
 }
 
 #[test]

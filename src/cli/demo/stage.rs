@@ -301,7 +301,7 @@ fn provider(simulator: &Simulator, settings: &Settings, ports: &Ports) -> Provid
         proxy: None,
         app_token: Secret::new(own.app_token),
         secret_key: Secret::new(own.secret_key),
-        webhook_secret: Secret::new(own.webhook_secret),
+        webhook_secrets: vec![Secret::new(own.webhook_secret)],
         levels_business: vec![simulator::level(settings, ApplicantType::Company)],
         levels_individual: vec![simulator::level(settings, ApplicantType::Individual)],
     }

@@ -24,6 +24,13 @@ pub(super) fn ask(config: &Config) -> Vec<Finding> {
     let mut findings = vec![clock(&agent(provider.proxy.clone()), &provider)];
     findings.extend(account(config, &provider));
     findings.push(way_in(&agent(None), config, &provider));
+    if provider.webhook_secrets.len() > 1 {
+        findings.push(Finding::fine(
+            "webhook-secret",
+            "two are in force, and the signed test used the first. Remove the second as soon as \
+             countersign_webhooks_by_secret{secret=\"second\"} no longer grows",
+        ));
+    }
     findings
 }
 
@@ -136,7 +143,10 @@ fn way_in(agent: &ureq::Agent, config: &Config, provider: &Provider) -> Finding 
         "createdAtMs": real_clock()().to_string(),
     })
     .to_string();
-    let secret = provider.webhook_secret.expose().as_bytes();
+    let Some(secret) = provider.webhook_secrets.first() else {
+        return Finding::fine("webhook", "there is no secret to sign a test with");
+    };
+    let secret = secret.expose().as_bytes();
     let digest = webhook_digest(secret, DigestAlgorithm::Sha256, body.as_bytes());
     let answer = agent
         .post(&url)

@@ -17,6 +17,7 @@ use countersign::outbox::{Allowed, KeyFile, Outbox};
 use countersign::store::{Opening, Store};
 use countersign::sumsub::{Account, Client};
 use countersign::usecase::decide::Decision;
+use countersign::usecase::receive_webhook::BySecret;
 use countersign::usecase::{Appliance, Permits};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
@@ -295,6 +296,8 @@ pub(super) fn another(rig: &Rig, clock: Clock) -> Appliance {
         rules: rig.appliance.rules.clone(),
         permits: Permits::new(4),
         event_places: 64,
+        webhook_secrets: rig.appliance.webhook_secrets.clone(),
+        webhooks_by_secret: BySecret::default(),
         refused_digests: AtomicU64::new(0),
         handoff: None,
     }

@@ -19,6 +19,7 @@ use countersign::http::client_address::TrustedProxies;
 use countersign::http::limits::Limits;
 use countersign::http::server::{self, Server};
 use countersign::http::{Request, Response, Service};
+use countersign::reloadable::Reloadable;
 use countersign::store::prove;
 use countersign::sumsub::signature::{DigestAlgorithm, webhook_digest};
 use countersign::sumsub::wire;
@@ -43,7 +44,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn new() -> Self {
-        let trusted_proxies = TrustedProxies::parse("127.0.0.0/8").unwrap();
+        let trusted_proxies = Reloadable::from(TrustedProxies::parse("127.0.0.0/8").unwrap());
         let letter = LetterTemplate::parse(STANDARD_LETTER).unwrap();
         let rig = Rig::with(Setup { letter: Some(letter), ..Setup::default() });
         let broker = rig.broker();
