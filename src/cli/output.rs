@@ -109,7 +109,10 @@ pub(super) struct List<'a, T = Value> {
 
 /// Writes an answer. Whoever closes the pipe early has read enough: that is success.
 pub(super) fn write(answer: &Answer) -> ExitCode {
-    if let Err(error) = out(&answer.out) {
+    // What has nothing to say needs nobody to hear it: the terminal may be gone.
+    if !answer.out.is_empty()
+        && let Err(error) = out(&answer.out)
+    {
         return refuse(&unwritten(&error));
     }
     if let Some(story) = &answer.story {

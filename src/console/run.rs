@@ -15,12 +15,13 @@ use std::time::Duration;
 use crossterm::cursor::{Hide, Show};
 use crossterm::event::{
     DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event,
-    KeyCode,
 };
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{event, execute, terminal};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::console::clipboard;
 use crate::console::dialog::Sight;
@@ -96,19 +97,42 @@ pub fn run(appliance: &Arc<Appliance>, options: Options) -> io::Result<Ending> {
     let input = read_input(sender.clone(), Arc::clone(&options.stop))?;
     let looped = turn(&mut state, appliance, &worker, (&sender, &messages), &options.stop);
     let is_stopped = options.stop.swap(true, Ordering::AcqRel);
-    // Until it has ended, it would take keys that are meant for whoever has the terminal next.
     drop((sender, messages));
+    // Until it has ended, it would take keys that are meant for whoever has the terminal next. Where
+    // the terminal is gone there is nobody, and crossterm reads its end over and over.
+    if is_gone() {
+        return Ok(Ending::Stopped);
+    }
     drop(input.join());
     drop(screen);
     looped.map(|()| if is_stopped { Ending::Stopped } else { Ending::Left })
 }
 
-/// Whether Enter is pressed within so long, where no console has the terminal.
+/// Whether the terminal of standard input is gone: its window was closed, its connection has ended.
+pub fn is_gone() -> bool {
+    let stdin = io::stdin();
+    let mut ends = [PollFd::new(&stdin, PollFlags::empty())];
+    poll(&mut ends, Some(&Timespec::default())).is_ok()
+        && ends.iter().any(|it| it.revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
+/// Whether Enter is pressed within so long, where no console has the terminal. Not by crossterm, which
+/// does not come back from a terminal that is gone meanwhile.
 pub fn is_called(within: Duration) -> io::Result<bool> {
-    if !event::poll(within)? {
+    let stdin = io::stdin();
+    let mut ends = [PollFd::new(&stdin, PollFlags::IN)];
+    let within = Timespec::try_from(within).unwrap_or_default();
+    match poll(&mut ends, Some(&within)) {
+        Ok(0) | Err(Errno::INTR) => return Ok(false),
+        Ok(_) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if is_gone() {
         return Ok(false);
     }
-    Ok(matches!(event::read()?, Event::Key(key) if key.code == KeyCode::Enter))
+    let mut line = [0; 1024];
+    let count = rustix::io::read(&stdin, &mut line)?;
+    Ok(line.get(..count).is_some_and(|it| it.contains(&b'\n')))
 }
 
 fn turn(
@@ -118,7 +142,7 @@ fn turn(
     (sender, messages): (&SyncSender<Message>, &Receiver<Message>),
     stop: &AtomicBool,
 ) -> io::Result<()> {
-    let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+    let mut terminal = Terminal::new(CrosstermBackend::new(Out { stop }))?;
     let mut commands = state.begin();
     let mut reading = Reading::default();
     while !stop.load(Ordering::Acquire) {
@@ -225,6 +249,34 @@ fn read_input(
         }
     };
     thread::Builder::new().name("console-input".to_owned()).spawn(read)
+}
+
+/// The way to the terminal. Where a write fails, the terminal is gone: that ends the console, and is no
+/// error, which ratatui would print where nothing can be printed any more.
+struct Out<'a> {
+    stop: &'a AtomicBool,
+}
+
+impl Out<'_> {
+    fn unless_gone<T>(&self, written: io::Result<T>, gone: T) -> io::Result<T> {
+        written.or_else(|error| {
+            if error.kind() == io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+            self.stop.store(true, Ordering::Release);
+            Ok(gone)
+        })
+    }
+}
+
+impl Write for Out<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_gone(io::stdout().write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_gone(io::stdout().flush(), ())
+    }
 }
 
 /// The terminal while the console has it; given back on drop, and before a panic is told.

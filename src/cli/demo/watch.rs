@@ -10,7 +10,7 @@ use crate::cli::exit::CliError;
 use crate::cli::output::{self, tell};
 use crate::cli::serve::Stop;
 use crate::cli::verification::cause;
-use crate::console::run::{Ending, Options, is_called, run};
+use crate::console::run::{Ending, Options, is_called, is_gone, run};
 use crate::console::state::Access;
 use crate::domain::organization::OrganizationId;
 use crate::domain::verification::Status;
@@ -21,12 +21,12 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The newest customers are looked at; a demo has few.
 const CUSTOMERS_MAX: u32 = 100;
 
-/// Prints transitions until a signal.
+/// Prints transitions until a signal, or until the terminal is gone.
 pub(super) fn until(stage: &Stage, mut stop: Stop, colours: Colours) -> Result<(), CliError> {
     let mut known = BTreeMap::new();
     look(stage, &mut known)?;
     tell(INVITATION);
-    while !stop.is_due() {
+    while !stop.is_due() && !is_gone() {
         for line in look(stage, &mut known)? {
             output::out(&format!("{line}\n"))?;
         }
