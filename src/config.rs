@@ -1,12 +1,13 @@
 //! What the operator configured: flags, environment and secret files become one [`Config`], once.
 //!
 //! There is one list of settings, [`SETTINGS`]; flags, environment variables, `countersign config`
-//! and the help texts are all made of it. A flag outranks the environment, which outranks the
-//! default. A secret is never a flag's value, where every process could read it: its flag and its
+//! and the help texts are all made of it. A flag outranks the environment, which outranks a settings
+//! file, which outranks the default. A secret is never a flag's value, where every process could read it: its flag and its
 //! second variable name a file. The same holds for a proxy's password, whose URL is otherwise a
 //! flag's value like any other. No secret is ever shown, by `Debug` or by an error, not in part.
 
 mod setting;
+mod settings_file;
 mod value;
 mod variables;
 
@@ -21,22 +22,26 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 pub use setting::{SETTINGS, Secrecy, Setting};
 pub use value::seconds;
-pub use variables::Variables;
+pub use variables::{Variables, nearest};
 
 use setting::{
     BACKUP_DIRECTORY, BACKUP_EVERY, BACKUP_KEEP, CLIENT_ADDRESS_HEADER, CONNECTIONS_MAX,
     CONNECTIONS_PER_PEER_MAX, DATABASE, ENVIRONMENT, EVENT_PLACES, IMPORT_MODE, INBOX_DAYS,
     KEPT_SECRETS_MAX, LETTER, LINK_DAYS, LISTEN, LOG, METRICS_LISTEN, MIGRATE, ORGANIZATION_BURST,
     ORGANIZATION_RATE, OUTGOING_DAYS, PROVIDER_PERMITS, PUBLIC_URL, RECONCILE_AFTER,
-    RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SUMSUB_APP_TOKEN,
-    SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_PROXY, SUMSUB_SECRET_KEY, SUMSUB_URL,
-    SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES, VALID_DAYS_BUSINESS,
-    VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_ALLOW, WEBHOOK_TIME_SCALE, WRONG_KEYS_PER_MINUTE,
+    RECONCILE_EVERY, REQUESTS_BURST, REQUESTS_PER_SECOND, SESSION_TTL, SETTINGS_FILE,
+    SUMSUB_APP_TOKEN, SUMSUB_LEVEL_BUSINESS, SUMSUB_LEVEL_INDIVIDUAL, SUMSUB_PROXY,
+    SUMSUB_SECRET_KEY, SUMSUB_URL, SUMSUB_VERDICT, SUMSUB_WEBHOOK_SECRET, TRUSTED_PROXIES,
+    VALID_DAYS_BUSINESS, VALID_DAYS_INDIVIDUAL, WAITS_MAX, WEBHOOK_ALLOW, WEBHOOK_TIME_SCALE,
+    WRONG_KEYS_PER_MINUTE,
 };
 use value::{base_url, checked, is_loopback, read_secret, word};
 
 /// The largest secret file that is read, in bytes: a larger one is the wrong file.
 pub const SECRET_BYTES_MAX: u64 = 4096;
+
+/// For so many clients of the API that may wait, one browser may wait too: both hold a connection.
+pub const BROWSERS_SHARE: usize = 4;
 
 /// What the command line gave, by [`Setting::name`].
 pub type Flags = BTreeMap<&'static str, String>;
@@ -108,6 +113,21 @@ impl InForce {
             (Secrecy::Login, Some(value)) => value::without_password(value.expose()),
         };
         Self { setting, source, value, shown }
+    }
+
+    /// Whether another value is in force there.
+    pub fn differs(&self, other: &Self) -> bool {
+        self.value != other.value
+    }
+
+    /// Whether the value must stay between this program and its operator.
+    pub fn is_private(&self) -> bool {
+        let value = self.value.as_ref();
+        match self.setting.secrecy {
+            Secrecy::Open => false,
+            Secrecy::Secret => value.is_some(),
+            Secrecy::Login => value.is_some_and(|it| it.expose().contains('@')),
+        }
     }
 
     /// What may be shown of it: the value, or for a secret only whether there is one.
@@ -239,6 +259,10 @@ pub struct Config {
     pub backup_keep: usize,
     /// The least important log line written: a level's name, or `off`.
     pub log: String,
+    /// The file whose variables are under the process's own.
+    pub settings_file: Option<PathBuf>,
+    /// Our variables that no setting has: typing errors, most likely.
+    pub unknown: Vec<String>,
     /// Every setting with the value that is in force, in the order of [`SETTINGS`].
     pub in_force: Vec<InForce>,
     sumsub_url: String,
@@ -286,6 +310,14 @@ pub enum ConfigError {
         .0.name, .0.variable(), .0.file_variable()
     )]
     LoginInFlag(&'static Setting),
+    /// A settings file cannot be used.
+    #[error("settings-file {} cannot be used: {why}", .path.display())]
+    SettingsFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A secret's file cannot be used.
     #[error("{} cannot be read from {}: {why}", .setting.name, .path.display())]
     SecretFile {
@@ -329,6 +361,20 @@ pub enum ConfigError {
         /// The address.
         url: String,
     },
+    /// Clients that only wait could hold every connection.
+    #[error(
+        "waits-max is {waits_max} and connections-max is {connections_max}: that many clients and \
+         {browsers} browsers may wait, each on a connection of its own. Lower waits-max, or set \
+         connections-max above {}", waits_max + browsers
+    )]
+    AllWait {
+        /// Clients that may wait.
+        waits_max: usize,
+        /// Browsers that may.
+        browsers: usize,
+        /// All connections.
+        connections_max: usize,
+    },
     /// The app token is one of the other environment.
     #[error(
         "sumsub-app-token belongs to Sumsub's {token} and the environment is {}: use the other \
@@ -344,12 +390,31 @@ pub enum ConfigError {
 
 impl Config {
     /// Reads and checks everything once.
-    #[expect(clippy::too_many_lines, reason = "a table is read whole")]
     pub fn load(flags: &Flags, variables: &Variables) -> Result<Self, ConfigError> {
+        let file = [find(&SETTINGS_FILE, flags, variables)?];
+        let file = Found(&file)
+            .parse(&SETTINGS_FILE, |it| unless(it, "none", |it| Some(PathBuf::from(it))))?;
+        let below = file.map(|it| variables.over(&it)).transpose()?;
+        let variables = below.as_ref().unwrap_or(variables);
         let in_force = SETTINGS
             .iter()
             .map(|setting| find(setting, flags, variables))
             .collect::<Result<Vec<_>, _>>()?;
+        Self::of(in_force, variables.unknown())
+    }
+
+    /// What is in force after a reload: of what was read again, that which a running server takes over.
+    pub fn reloaded(&self, read: &Self) -> Result<Self, ConfigError> {
+        let pairs = self.in_force.iter().zip(&read.in_force);
+        let in_force = pairs
+            .map(|(now, next)| if now.setting.is_reloaded() { next } else { now })
+            .cloned()
+            .collect();
+        Self::of(in_force, read.unknown.clone())
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a table is read whole")]
+    fn of(in_force: Vec<InForce>, unknown: Vec<String>) -> Result<Self, ConfigError> {
         let found = Found(&in_force);
         for setting in [&SUMSUB_LEVEL_BUSINESS, &SUMSUB_LEVEL_INDIVIDUAL] {
             if found.value(setting).is_some() {
@@ -389,7 +454,7 @@ impl Config {
             connections_max: found.parse(&CONNECTIONS_MAX, |it| value::within(it, 1..=65_536))?,
             connections_per_peer_max: found
                 .parse(&CONNECTIONS_PER_PEER_MAX, |it| value::within(it, 1..=65_536))?,
-            waits_max: found.parse(&WAITS_MAX, |it| value::within(it, 0..=65_536))?,
+            waits_max: found.waits_max()?,
             kept_secrets_max: found
                 .parse(&KEPT_SECRETS_MAX, |it| value::within(it, 1..=1_000_000))?,
             requests_per_second: found
@@ -424,6 +489,9 @@ impl Config {
             })?,
             sumsub_url: found.parse(&SUMSUB_URL, base_url)?,
             sumsub_proxy: found.parse(&SUMSUB_PROXY, |it| unless(it, "none", value::proxy))?,
+            settings_file: found
+                .parse(&SETTINGS_FILE, |it| unless(it, "none", |it| Some(PathBuf::from(it))))?,
+            unknown,
             in_force,
         })
     }
@@ -514,6 +582,23 @@ impl Found<'_> {
         self.0.iter().find(|it| it.setting == setting)?.value.as_ref()
     }
 
+    /// How many clients may wait. They must leave connections for everybody else: the default does,
+    /// by being half of them at most, and what an operator sets is checked.
+    fn waits_max(&self) -> Result<usize, ConfigError> {
+        let connections_max =
+            self.parse(&CONNECTIONS_MAX, |it| value::within(it, 1..=65_536_usize))?;
+        let waits_max = self.parse(&WAITS_MAX, |it| value::within(it, 0..=65_536_usize))?;
+        let in_force = self.0.iter().find(|it| it.setting == &WAITS_MAX);
+        if in_force.is_none_or(|it| it.source == Source::Default) {
+            return Ok(waits_max.min(connections_max / 2));
+        }
+        let browsers = waits_max.div_ceil(BROWSERS_SHARE);
+        if waits_max + browsers >= connections_max {
+            return Err(ConfigError::AllWait { waits_max, browsers, connections_max });
+        }
+        Ok(waits_max)
+    }
+
     /// The value of a setting that has a default.
     fn parse<T>(
         &self,
@@ -563,13 +648,13 @@ fn find(
     };
     match (value, file) {
         (Some(_), Some(_)) => Err(ConfigError::GivenTwice(setting)),
-        (Some(value), None) if setting.secrecy == Secrecy::Secret => {
+        (Some((value, source)), None) if setting.secrecy == Secrecy::Secret => {
             let value = checked(value.as_bytes(), setting)
                 .map_err(|why| ConfigError::SecretVariable { setting, why })?;
-            Ok(in_force(&value, Source::Environment))
+            Ok(in_force(&value, source))
         }
-        (Some(value), None) => Ok(in_force(value, Source::Environment)),
-        (None, Some(path)) => from_file(path),
+        (Some((value, source)), None) => Ok(in_force(value, source)),
+        (None, Some((path, _))) => from_file(path),
         (None, None) => {
             let value = setting.default.map(|it| Secret(it.to_owned()));
             Ok(InForce::new(setting, Source::Default, value))

@@ -19,8 +19,9 @@ Examples:
   countersign config
   COUNTERSIGN_ENVIRONMENT=live countersign config --json
 
-A flag outranks a variable, and a variable outranks the default. Secrets are
-read from a variable or from a file, and never shown.
+A flag outranks a variable, a variable outranks one in the settings file, and that
+one outranks the default. Secrets are read from a variable or from a file, and never
+shown. What is marked with * a running server takes over at SIGHUP, if a file says it.
 
 Settings:
 "
@@ -34,8 +35,9 @@ Settings:
         // Writing to a String does not fail.
         writeln!(
             text,
-            "  --{}\n      {}: {}{default}\n      {}{file}",
+            "  --{}{}\n      {}: {}{default}\n      {}{file}",
             setting.flag,
+            if setting.is_reloaded() { " *" } else { "" },
             setting.doc,
             setting.accepted,
             setting.variable()
@@ -46,8 +48,9 @@ Settings:
 }
 
 /// Shows the configuration; tells what would keep `serve` from starting.
-pub(super) fn show(config: &Config, unknown: &[String], arguments: &ConfigArguments) -> Answer {
-    let mut story: Vec<String> = unknown
+pub(super) fn show(config: &Config, arguments: &ConfigArguments) -> Answer {
+    let mut story: Vec<String> = config
+        .unknown
         .iter()
         .map(|it| format!("{it} is set, but is no setting of countersign."))
         .collect();

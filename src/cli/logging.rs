@@ -12,6 +12,9 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use crate::domain::text::{shown, shown_json};
 
@@ -21,12 +24,30 @@ const LINES_MAX: usize = 8192;
 /// The running log; dropped, it writes what waits, for a second at the most.
 #[must_use]
 pub(super) struct Log {
+    level: reload::Handle<LevelFilter, Registry>,
     _written_at_the_end: WorkerGuard,
+}
+
+impl Log {
+    /// Writes from now on the lines of this level and above.
+    pub(super) fn show_from(&self, level: &str) {
+        // It fails where the log of another command of this process is the one that writes.
+        drop(self.level.reload(level_of(level)));
+    }
+}
+
+/// Whether the first level writes more lines than the second one.
+pub(super) fn writes_more(level: &str, other: &str) -> bool {
+    level_of(level) > level_of(other)
+}
+
+fn level_of(level: &str) -> LevelFilter {
+    level.parse().unwrap_or(LevelFilter::INFO)
 }
 
 /// Starts the log of a process that stays. A second start changes nothing.
 pub(super) fn start(level: &str) -> Log {
-    let level = level.parse().unwrap_or(LevelFilter::INFO);
+    let level = level_of(level);
     let is_terminal = io::stderr().is_terminal();
     let counter = Arc::new(OnceLock::new());
     let stderr = Lossy { inner: io::stderr(), lost: Arc::clone(&counter), told: 0, is_terminal };
@@ -35,17 +56,19 @@ pub(super) fn start(level: &str) -> Log {
         .thread_name("log")
         .finish(BufWriter::new(stderr));
     counter.get_or_init(|| writer.error_counter());
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(writer);
+    let (shown, level) = reload::Layer::new(level);
+    let lines = tracing_subscriber::registry().with(shown);
+    let log = tracing_subscriber::fmt::layer().with_writer(writer);
     // Whoever reads the log may end before we do: a line that cannot be written is no reason to panic.
     let log = log.log_internal_errors(false).with_ansi(is_terminal);
     let started = if is_terminal {
-        log.fmt_fields(debug_fn(field).delimited(" ")).try_init()
+        lines.with(log.fmt_fields(debug_fn(field).delimited(" "))).try_init()
     } else {
-        log.json().flatten_event(true).try_init()
+        lines.with(log.json().flatten_event(true)).try_init()
     };
     // A test that runs two commands in one process has started it already.
     drop(started);
-    Log { _written_at_the_end: guard }
+    Log { level, _written_at_the_end: guard }
 }
 
 /// A field on a terminal. Errors quote Sumsub, receivers and clients, and a terminal would obey them.

@@ -26,6 +26,7 @@ mod output;
 mod progress;
 mod prompt;
 mod reconcile;
+mod reload;
 mod running;
 mod serve;
 mod shell;
@@ -155,17 +156,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
     let actor = identity::actor(variables);
     let load = || Config::load(&cli.settings.0, variables);
-    let operator = || -> Result<Operator, CliError> {
+    let prepared = || -> Result<Config, CliError> {
         let mut config = load()?;
         installed::check(&config)?;
         // From here on the register has one path, by whatever link it was named.
         config.database = resolved(&config.database)?;
-        Ok(Operator { config, actor: actor.clone() })
+        Ok(config)
     };
-    let unknown = variables.unknown();
+    let operator = || -> Result<Operator, CliError> {
+        Ok(Operator { config: prepared()?, actor: actor.clone() })
+    };
     let colours = if variables.refuse_colours() { Colours::Refused } else { Colours::Allowed };
     match cli.command {
-        Command::Serve => serve::serve(&operator()?.config, &unknown),
+        Command::Serve => serve::serve(&prepared),
         Command::Key(arguments) => key::run(&operator()?, arguments),
         Command::Org(arguments) => organization::run(&operator()?, arguments),
         Command::Link(arguments) => link::run(&operator()?, arguments),
@@ -184,7 +187,7 @@ fn dispatch(cli: Cli, variables: &Variables) -> Result<Answer, CliError> {
         Command::Restore(arguments) => backup::put_back(&operator()?, &arguments),
         Command::Migrate(arguments) => migrate::run(&operator()?, &arguments),
         Command::Doctor(arguments) => Ok(doctor::run(&operator()?, &arguments)),
-        Command::Config(arguments) => Ok(configuration::show(&load()?, &unknown, &arguments)),
+        Command::Config(arguments) => Ok(configuration::show(&load()?, &arguments)),
         Command::Openapi => Ok(openapi::print()),
         Command::Completions(arguments) => Ok(shell::completions(Cli::command(), &arguments)),
         Command::Man(arguments) => shell::man(Cli::command(), &arguments),

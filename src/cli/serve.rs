@@ -1,29 +1,32 @@
 //! `countersign serve`: the API, until a signal.
 
+use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::exit::{CliError, Exit};
 use super::logging;
 use super::migrate;
 use super::output::{Answer, tell};
+use super::reload::{Load, Reload};
 use super::running::{Running, Stopped};
 use super::supervisor::{self, Watchdog};
 use super::wiring::{Asks, Open, appliance};
 use crate::api::{self, Api, ApiSettings, OrganizationRate, RateLimits};
-use crate::config::{AddressHeader as Configured, Config};
+use crate::config::{AddressHeader as Configured, BROWSERS_SHARE, Config};
 use crate::domain::timestamp::Clock;
 use crate::handoff::{PageSettings, Pages, is_page};
 use crate::http::client_address::{AddressHeader, TrustedProxies, UnlistedProxies};
 use crate::http::limits::{Limits, raise_descriptor_limit};
 use crate::http::server::{self, Server};
 use crate::http::{Request, Response, Service};
+use crate::reloadable::Reloadable;
 use crate::store::{Opening, Patience, ServingLock};
 use crate::usecase::Appliance;
 use crate::usecase::deliver_events::Courier;
@@ -32,10 +35,6 @@ use crate::usecase::retention::{Retention, Sweeper};
 use crate::usecase::scheduled_backups::{BackupPlan, ScheduledBackups};
 use crate::usecase::timekeeping::Timekeeping;
 use crate::usecase::webhook_key::key_standing;
-
-/// For so many clients of the API that may wait, one browser may wait too: both hold a connection,
-/// and all of them together must leave some.
-const BROWSERS_SHARE: usize = 4;
 
 /// Prometheus needs one connection.
 const METRICS_CONNECTIONS_MAX: usize = 16;
@@ -51,13 +50,16 @@ as `countersign migrate` does it; without, it is refused.
 
 Every setting can be given here; `countersign config --help` lists them. SIGTERM
 and SIGINT let requests in flight finish; a second signal does not wait. Either
-way the register is closed, so that its file alone holds everything.";
+way the register is closed, so that its file alone holds everything. SIGHUP ends a
+server at a terminal in the same way. Without a terminal it has the server read its
+files again: --settings-file, secrets and the letter.";
 
 /// Serves until a signal.
-pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliError> {
-    let signals = Stop::on_signal()?;
-    let _log = logging::start(&config.log);
-    for name in unknown {
+pub(super) fn serve(load: Load<'_>) -> Result<Answer, CliError> {
+    let signals = Stop::or_reload()?;
+    let config = &load()?;
+    let log = logging::start(&config.log);
+    for name in &config.unknown {
         tracing::warn!(name, "this variable is no setting of countersign");
     }
     if let Err(error) = config.provider() {
@@ -73,11 +75,14 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
     let mut running = Running::default();
     // A key that does not fit is reported before anything else.
     key_standing(&register);
-    let started = start(config, &register, &mut running);
+    let trusted_proxies = Reloadable::from(trusted_proxies(config));
+    let started = start(config, &register, &trusted_proxies, &mut running);
     let second = started.as_ref().ok().and_then(|serving| {
         tell(&format!("countersign {serving}"));
         supervisor::is_ready(serving);
-        let second = signals.wait_for_the_first();
+        let (config, appliance) = (config.clone(), Arc::clone(&register));
+        let reload = Reload { load, config, appliance, trusted_proxies, log: &log };
+        let second = wait(signals, serving, reload);
         tracing::info!("stopping");
         second
     });
@@ -98,11 +103,13 @@ pub(super) fn serve(config: &Config, unknown: &[String]) -> Result<Answer, CliEr
 fn start(
     config: &Config,
     appliance: &Arc<Appliance>,
+    trusted_proxies: &Reloadable<TrustedProxies>,
     running: &mut Running,
 ) -> Result<String, CliError> {
     let listener = bind(config.listen)?;
-    let (server, api, clock) =
-        listen(listener, limits(config), api_settings(config), Arc::clone(appliance))?;
+    let (limits, settings) =
+        (limits(config, trusted_proxies), api_settings(config, trusted_proxies));
+    let (server, api, clock) = listen(listener, limits, settings, Arc::clone(appliance))?;
     let address = server.address();
     running.server = Some(server);
     running.metrics =
@@ -121,6 +128,15 @@ fn start(
         config.world.as_str(),
         config.database.display()
     ))
+}
+
+/// Waits for the signal to stop, and reloads on every other one.
+fn wait(signals: Stop, serving: &str, mut reload: Reload<'_>) -> Option<SecondSignal> {
+    signals.wait_for_the_first(|| {
+        supervisor::is_reloading();
+        let refused = if reload.run() { "" } else { "; the last reload was refused, see the log" };
+        supervisor::is_ready(&format!("{serving}{refused}"));
+    })
 }
 
 fn scheduled_backups(
@@ -228,7 +244,7 @@ fn pulse(config: &Config) -> Option<Pulse> {
     (!every.is_zero()).then_some(Pulse { every, patience })
 }
 
-fn api_settings(config: &Config) -> ApiSettings {
+fn api_settings(config: &Config, trusted_proxies: &Reloadable<TrustedProxies>) -> ApiSettings {
     ApiSettings {
         rates: RateLimits {
             requests_per_s: config.requests_per_second,
@@ -239,7 +255,7 @@ fn api_settings(config: &Config) -> ApiSettings {
             requests_per_s: config.organization_rate,
             burst: config.organization_burst,
         },
-        trusted_proxies: trusted_proxies(config).into(),
+        trusted_proxies: trusted_proxies.clone(),
         waits_max: config.waits_max,
         kept_secrets_max: config.kept_secrets_max,
     }
@@ -253,16 +269,17 @@ fn address_header(config: &Config) -> AddressHeader {
     }
 }
 
-fn trusted_proxies(config: &Config) -> TrustedProxies {
+/// Whose word about a client's address counts.
+pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
     TrustedProxies::parse(&config.trusted_proxies)
         .unwrap_or_default()
         .naming_in(address_header(config))
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config, trusted_proxies: &Reloadable<TrustedProxies>) -> Limits {
     Limits {
         connections_max: config.connections_max,
-        trusted_proxies: trusted_proxies(config).into(),
+        trusted_proxies: trusted_proxies.clone(),
         connections_per_peer_max: config.connections_per_peer_max.min(config.connections_max),
         ..Limits::default()
     }
@@ -279,32 +296,66 @@ fn without_account(config: &Config, sentence: &str) -> String {
     }
 }
 
-/// SIGTERM and SIGINT, held back from the moment this exists.
-pub(super) struct Stop(Signals);
+/// SIGTERM, SIGINT and SIGHUP, held back from the moment this exists.
+pub(super) struct Stop {
+    signals: Signals,
+    hangup: Hangup,
+}
+
+/// What SIGHUP asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hangup {
+    /// The terminal is gone, or whoever sent it wants the end.
+    Ends,
+    /// An operator, or the service manager, wants the files to be read again.
+    Reloads,
+}
 
 impl Stop {
-    /// From now on a signal stops by way of [`Stop::wait`].
+    /// From now on a signal stops by way of [`Stop::wait`]. A SIGHUP that whoever started this process
+    /// has it ignore, as `nohup` does, stays ignored.
     pub(super) fn on_signal() -> io::Result<Self> {
-        Ok(Self(Signals::new([SIGTERM, SIGINT])?))
+        let mut held = vec![SIGTERM, SIGINT];
+        if !is_hangup_ignored() {
+            held.push(SIGHUP);
+        }
+        Ok(Self { signals: Signals::new(held)?, hangup: Hangup::Ends })
+    }
+
+    /// The same, but where a SIGHUP cannot mean that a terminal has gone, because there is none, or
+    /// must not end the process, because of `nohup`, it reloads: see [`Stop::wait_and`].
+    pub(super) fn or_reload() -> io::Result<Self> {
+        let ends = has_terminal() && !is_hangup_ignored();
+        let hangup = if ends { Hangup::Ends } else { Hangup::Reloads };
+        Ok(Self { signals: Signals::new([SIGTERM, SIGINT, SIGHUP])?, hangup })
     }
 
     /// Whether a signal has come.
     pub(super) fn is_due(&mut self) -> bool {
-        self.0.pending().next().is_some()
+        self.signals.pending().next().is_some()
     }
 
     /// Waits for the first signal; after it, a second one ends the process at once.
     pub(super) fn wait(self) {
-        if let Some(SecondSignal(signals)) = self.wait_for_the_first() {
+        if let Some(SecondSignal(signals)) = self.wait_for_the_first(|| {}) {
             signals.handle().close();
             end_at_a_signal();
         }
     }
 
-    /// Waits for the first signal; what a second one does is yet to be said.
-    pub(super) fn wait_for_the_first(mut self) -> Option<SecondSignal> {
-        self.0.forever().next()?;
-        Some(SecondSignal(self.0))
+    /// Waits for the first signal to stop; what a second one does is yet to be said. Reloads on this
+    /// thread whenever a signal asks for it: those that come meanwhile are one more reload together, and
+    /// the signal to stop comes after it.
+    pub(super) fn wait_for_the_first(mut self, mut reload: impl FnMut()) -> Option<SecondSignal> {
+        let hangup = self.hangup;
+        let is_to_stop = |signal| {
+            let stops = signal != SIGHUP || hangup == Hangup::Ends;
+            if !stops {
+                reload();
+            }
+            stops
+        };
+        self.signals.forever().any(is_to_stop).then_some(SecondSignal(self.signals))
     }
 }
 
@@ -312,11 +363,12 @@ impl Stop {
 pub(super) struct SecondSignal(Signals);
 
 impl SecondSignal {
-    /// Says what it does, once it comes; a third one ends the process at once.
+    /// Says what it does, once it comes; a third one ends the process at once. A second SIGHUP counts for
+    /// nothing: a terminal that goes may send several.
     pub(super) fn then(mut self, act: impl FnOnce() + Send + 'static) {
         let handle = self.0.handle();
         let waiting = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            if self.0.forever().next().is_some() {
+            if self.0.forever().any(|it| it != SIGHUP) {
                 end_at_a_signal();
                 act();
             }
@@ -334,4 +386,17 @@ fn end_at_a_signal() {
         let now = Arc::new(std::sync::atomic::AtomicBool::new(true));
         drop(signal_hook::flag::register_conditional_shutdown(signal, 1, now));
     }
+}
+
+/// Whether this process has a controlling terminal, whatever its streams are.
+fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
+/// Whether SIGHUP was ignored when this process started. Where the system does not say, it was not.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+    mask.is_some_and(|it| it >> (SIGHUP - 1) & 1 == 1)
 }

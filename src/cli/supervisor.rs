@@ -16,6 +16,14 @@ use crate::usecase::background::{Background, Stopping};
 /// How long a migration may go without telling how far it is: the check of a large file's pages is one step.
 const MIGRATION_STEP_MAX: Duration = Duration::from_secs(3600);
 
+/// Says that the configuration is read again; [`is_ready`] ends it.
+pub(super) fn is_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => say(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the service manager was not told"),
+    }
+}
+
 /// Says that connections are taken.
 pub(super) fn is_ready(status: &str) {
     say(&[NotifyState::Ready, NotifyState::Status(status)]);

@@ -37,6 +37,21 @@ pub enum Secrecy {
 }
 
 impl Setting {
+    /// Whether a running server takes over another value at SIGHUP.
+    pub fn is_reloaded(&self) -> bool {
+        [
+            &SUMSUB_PROXY,
+            &SUMSUB_APP_TOKEN,
+            &SUMSUB_SECRET_KEY,
+            &SUMSUB_WEBHOOK_SECRET,
+            &TRUSTED_PROXIES,
+            &CLIENT_ADDRESS_HEADER,
+            &LETTER,
+            &LOG,
+        ]
+        .contains(&self)
+    }
+
     /// The environment variable that holds its value.
     pub fn variable(&self) -> String {
         format!("{PREFIX}{}", self.name.to_ascii_uppercase().replace('-', "_"))
@@ -75,6 +90,12 @@ impl Setting {
     }
 }
 
+pub(super) static SETTINGS_FILE: Setting = Setting::open(
+    "settings-file",
+    Some("none"),
+    "A file of further variables of these names, which `serve` reads again at SIGHUP",
+)
+.accepts("none, or a path; its lines are NAME=VALUE, and the process's own variables outrank it");
 pub(super) static ENVIRONMENT: Setting =
     Setting::open("environment", Some("test"), "The world that register, keys and Sumsub are of")
         .accepts("test or live");
@@ -201,7 +222,7 @@ pub(super) static WAITS_MAX: Setting = Setting::open(
     Some("1024"),
     "Clients that may wait for a change, and a quarter as many browsers on pages",
 )
-.accepts("0 to 65536; well below connections-max");
+.accepts("0 to 65536; with a quarter more for browsers below connections-max");
 pub(super) static KEPT_SECRETS_MAX: Setting = Setting::open(
     "kept-secrets-max",
     Some("65536"),
@@ -288,7 +309,8 @@ pub(super) static LOG: Setting =
         .accepts("error, warn, info, debug, trace or off");
 
 /// Every setting, in the order in which people read them.
-pub static SETTINGS: [&Setting; 43] = [
+pub static SETTINGS: [&Setting; 44] = [
+    &SETTINGS_FILE,
     &ENVIRONMENT,
     &DATABASE,
     &MIGRATE,

@@ -347,6 +347,20 @@ fn receivers_are_addresses_and_networks_each_at_one_port_or_at_all() {
 }
 
 #[test]
+fn those_who_wait_must_leave_connections_for_others() {
+    let waits = |flags: &[(&'static str, &str)]| load(flags, &[]).map(|it| it.waits_max);
+
+    assert_eq!(waits(&[]).unwrap(), 1024);
+    assert_eq!(waits(&[("connections-max", "100")]).unwrap(), 50);
+    assert_eq!(waits(&[("connections-max", "1")]).unwrap(), 0);
+    assert_eq!(waits(&[("connections-max", "100"), ("waits-max", "79")]).unwrap(), 79);
+    let error = waits(&[("waits-max", "5000")]).unwrap_err().to_string();
+    assert!(error.contains("waits-max is 5000 and connections-max is 2048"), "{error}");
+    assert!(error.contains("1250 browsers") && error.contains("above 6250"), "{error}");
+    assert!(waits(&[("connections-max", "100"), ("waits-max", "80")]).is_err());
+}
+
+#[test]
 fn a_proxy_has_a_host_and_a_port_and_its_password_is_masked_and_no_flags_value() {
     let read = |text: &str| load(&[], &[("COUNTERSIGN_SUMSUB_PROXY", text)]);
     for (text, shown) in [

@@ -42,6 +42,7 @@ mod readiness;
 mod receiver;
 mod reconcile;
 mod register;
+mod reload;
 mod replay;
 mod retention;
 mod rig;

@@ -73,6 +73,39 @@ wait_for status ON_HOLD
 countersign-operator verification show "$customer" | grep -qF 'operator:ada (as countersign)'
 said "the command line works beside the service, on the same register"
 
+reloaded() { journalctl -u countersign --output=cat --no-pager | grep '"reloaded"' | grep -c "$1" || true; }
+has_reloaded() { [ "$(reloaded "$1")" -ge 1 ]; }
+before=$(pid)
+{
+  echo the-secret-to-come
+  value WEBHOOK_SECRET
+} >/etc/countersign/credentials/sumsub-webhook-secret
+{
+  echo COUNTERSIGN_LOG=debug
+  echo COUNTERSIGN_TRUSTED_PROXIES=127.0.0.1,10.0.0.0/8
+  echo COUNTERSIGN_LINK_DAYS=30
+} >>/etc/countersign/environment
+systemctl reload countersign
+wait_for has_reloaded 'sumsub-webhook-secret, trusted-proxies, log'
+journalctl -u countersign --output=cat --no-pager | grep 'next start' | grep -q link-days
+webhook='{"type":"applicantPending","testMode":true}'
+digest=$(printf %s "$webhook" | openssl dgst -sha256 -hmac the-secret-to-come | sed 's/.* //')
+curl -fsS -X POST -H "X-Payload-Digest: $digest" -H 'X-Payload-Digest-Alg: HMAC_SHA256_HEX' -d "$webhook" \
+  http://127.0.0.1:8080/webhooks/sumsub
+value WEBHOOK_SECRET >/etc/countersign/credentials/sumsub-webhook-secret
+cp /etc/countersign/environment /root/environment
+echo COUNTERSIGN_LOG=loud >>/etc/countersign/environment
+systemctl kill -s HUP countersign
+was_refused() { systemctl show -p StatusText --value countersign | grep -q 'the last reload was refused'; }
+wait_for was_refused
+cp /root/environment /etc/countersign/environment
+systemctl kill -s HUP countersign
+wait_for has_reloaded '"sumsub-webhook-secret"'
+systemctl is-active --quiet countersign
+[ "$(pid)" = "$before" ]
+wait_for status ON_HOLD
+said "reloaded: secrets, proxies and the log level, by the same process; what is wrong changes nothing"
+
 mkdir -p /run/systemd/system/countersign.service.d
 printf '[Service]\nWatchdogSec=1\nTimeoutAbortSec=1\n' >/run/systemd/system/countersign.service.d/test.conf
 systemctl daemon-reload

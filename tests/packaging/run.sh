@@ -25,7 +25,7 @@ systemd-analyze security --offline=true --threshold=15 "$root/packaging/counters
 mkdir -p "$place"
 [ -e "$place/debian/.complete" ] || {
   rm -rf "$place/debian"
-  debootstrap --variant=minbase --include=systemd,systemd-sysv,adduser,curl,jq \
+  debootstrap --variant=minbase --include=systemd,systemd-sysv,adduser,curl,jq,openssl \
     "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$place/debian" >"$place/debootstrap.log"
   touch "$place/debian/.complete"
 }
