@@ -1,6 +1,7 @@
 //! `countersign backup`, `verify` and `restore`: copies of the register, proven, and put back.
 
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -29,7 +30,7 @@ contains everything that was acknowledged before the command began. It is proven
 before it bears its name: pages, references, and every fact folded and compared
 with its row. Beside it stands its webhook key: keep both, private.")]
 pub(super) struct BackupArguments {
-    /// A new file, or a directory, in which the file is named for the register and the instant
+    /// A new file as backup.db, or a directory, in which the file is named for the register and the instant
     #[arg(value_name = "FILE|DIRECTORY")]
     to: PathBuf,
     /// In a directory: remove all but the newest so many backups of this register
@@ -169,10 +170,29 @@ fn target_of(arguments: &BackupArguments) -> Result<Target, CliError> {
         let keep = arguments.keep.map(usize::from);
         return Ok(Target::Directory { path: arguments.to.clone(), keep });
     }
+    let path = arguments.to.display();
+    let refused = |what: String| Err(CliError::new(Exit::Usage, what));
+    if arguments.to.exists() {
+        if arguments.keep.is_some() {
+            return refused(format!("--keep needs a directory, and {path} is none"));
+        }
+        return Ok(Target::File(arguments.to.clone()));
+    }
     if arguments.keep.is_some() {
-        return Err(CliError::new(
-            Exit::Usage,
-            format!("--keep needs a directory, and {} is none", arguments.to.display()),
+        return refused(format!(
+            "--keep needs a directory, and there is none at {path}: create it with `mkdir -m 700 {path}`"
+        ));
+    }
+    if arguments.to.as_os_str().as_bytes().ends_with(b"/") {
+        return refused(format!(
+            "there is no directory {path}: create it with `mkdir -m 700 {path}`"
+        ));
+    }
+    // A backup of this name in a directory that somebody forgot to create would be overlooked.
+    if arguments.to.extension().is_none() {
+        return refused(format!(
+            "there is no directory {path}: create it with `mkdir -m 700 {path}`, or back up to a file \
+             with a name like {path}.db"
         ));
     }
     Ok(Target::File(arguments.to.clone()))

@@ -667,3 +667,21 @@ fn a_server_backs_up_by_itself_and_one_that_cannot_serves_on() {
     assert!(told.contains("no backup was made") && told.contains("countersign serves"), "{told}");
     assert_eq!(server.terminate(), 0);
 }
+
+#[test]
+fn a_backup_into_a_directory_that_is_not_there_creates_no_file_of_its_name() {
+    let shell = Shell::new();
+    shell.parties();
+
+    for (arguments, named) in [
+        (&["backup", "kept"][..], &["mkdir -m 700 kept", "kept.db"][..]),
+        (&["backup", "kept/"], &["mkdir -m 700 kept/"]),
+        (&["backup", "kept.db", "--keep", "3"], &["mkdir -m 700 kept.db"]),
+    ] {
+        let error = shell.run(arguments).refused(2);
+        assert!(named.iter().all(|it| error.contains(it)), "{error}");
+    }
+
+    assert!(!shell.directory.file("kept").exists() && !shell.directory.file("kept.db").exists());
+    shell.run(&["backup", "kept.db"]).ok();
+}

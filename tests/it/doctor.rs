@@ -143,6 +143,65 @@ fn two_webhook_secrets_in_force_are_noted_and_the_first_one_signs() {
 }
 
 #[test]
+fn a_letter_that_serve_refuses_or_nobody_is_shown_is_found() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[("COUNTERSIGN_LETTER", "letter")]);
+    let public = ["--public-url", "http://localhost"];
+
+    ill((&shell, "letter"), &[], "warning", "no page shows it", "COUNTERSIGN_PUBLIC_URL");
+    ill((&shell, "letter"), &public, "error", "letter cannot be used", "COUNTERSIGN_LETTER");
+    shell.run(&[&["serve"], &public[..]].concat()).refused(2);
+    fs::write(shell.directory.file("letter"), "version: 1\n").unwrap();
+    ill((&shell, "letter"), &public, "error", "letter cannot be used", "COUNTERSIGN_LETTER");
+    let whole = include_str!("../../src/domain/letter.txt");
+    fs::write(shell.directory.file("letter"), whole).unwrap();
+    well(&shell, "letter", &public);
+}
+
+#[test]
+fn a_misspelt_variable_is_found_with_the_one_that_was_meant() {
+    let world = World::in_real_time();
+
+    let shell = shell(&world, &[("COUNTERSIGN_TRUSTED_PROXY", "127.0.0.1")]);
+
+    let meant = "rename it to COUNTERSIGN_TRUSTED_PROXIES";
+    ill((&shell, "variable"), &[], "warning", "COUNTERSIGN_TRUSTED_PROXY is no setting", meant);
+}
+
+#[test]
+fn a_disabled_endpoint_is_found() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[RECEIVERS]);
+    let (broker, _) = shell.parties();
+    let create = ["webhook", "create", "--org", &broker, "--url", "http://127.0.0.1:9/hook"];
+    let endpoint = shell.run(&create).ok();
+    let endpoint = endpoint.split_whitespace().find(|it| it.starts_with("ep_")).unwrap();
+    well(&shell, "endpoints", &[]);
+
+    shell.run(&["webhook", "disable", endpoint]).ok();
+
+    ill((&shell, "endpoints"), &[], "warning", endpoint, "countersign webhook enable");
+}
+
+#[test]
+fn a_register_that_was_moved_away_under_the_server_is_found() {
+    let world = World::in_real_time();
+    let shell = shell(&world, &[]);
+    shell.parties();
+    let (server, _) = serve(&shell);
+    well(&shell, "moved", &[]);
+    let path = |name: &str| shell.directory.file(name);
+    fs::rename(path("countersign.db"), path("aside.db")).unwrap();
+
+    ill((&shell, "moved"), &[], "error", "was moved away from countersign.db", "stop the server");
+    fs::copy(path("aside.db"), path("countersign.db")).unwrap();
+    ill((&shell, "moved"), &[], "error", "was moved away", "stop the server");
+    fs::rename(path("aside.db"), path("countersign.db")).unwrap();
+    well(&shell, "moved", &[]);
+    kill(server);
+}
+
+#[test]
 fn files_that_others_can_read_are_found_and_the_printed_command_mends_them() {
     let world = World::in_real_time();
     let shell = shell(&world, &[]);

@@ -1,11 +1,11 @@
 //! What this machine tells by itself: configuration, files, disk, register, backups.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use super::{Finding, receivers, verdicts};
-use crate::cli::wiring::environment;
-use crate::config::{Config, Source, World};
+use crate::cli::wiring::{environment, letter as read_letter};
+use crate::config::{Config, Source, World, nearest};
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{KeyFit, REMEDY, WebhookKey};
 use crate::store::files::{beside, directory_of, free_bytes};
@@ -26,7 +26,10 @@ pub(super) fn look(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut findings = vec![configuration(config), sumsub_of_the_environment(config)];
     findings.push(proxy(config));
     findings.extend(links(config));
+    findings.extend(letter(config));
+    findings.extend(config.unknown.iter().map(|it| unknown(it)));
     findings.push(server(config));
+    findings.extend(moved_away(config));
     // Before the register is opened: that folds the log.
     let log = log(config);
     findings.extend(register(config, now));
@@ -117,6 +120,67 @@ fn links(config: &Config) -> Option<Finding> {
     })
 }
 
+/// The letter that `serve` would refuse to start with, and one that nobody is shown.
+fn letter(config: &Config) -> Option<Finding> {
+    let path = config.letter.as_ref()?.display();
+    if config.public_url.is_none() {
+        return Some(Finding::warning(
+            "letter",
+            format!("{path} is set, and public-url is none: no page shows it"),
+            "Customers do not sign here at all.",
+            "set COUNTERSIGN_PUBLIC_URL to the address of the customers' pages, or unset \
+             COUNTERSIGN_LETTER",
+        ));
+    }
+    Some(match read_letter(config) {
+        Ok(it) => Finding::fine("letter", format!("{path}, version {}", it.version())),
+        Err(error) => Finding::error(
+            "letter",
+            error.sentence,
+            "`countersign serve` does not start with it, and a running server does not reload.",
+            "correct the file, or unset COUNTERSIGN_LETTER for the standard letter",
+        ),
+    })
+}
+
+fn unknown(name: &str) -> Finding {
+    let fix = match nearest(name) {
+        Some(known) => format!("rename it to {known}, or remove it"),
+        None => "remove it; `countersign config --help` lists every variable".to_owned(),
+    };
+    Finding::warning(
+        "variable",
+        format!("{name} is no setting of countersign"),
+        "It has no effect, and what it was meant to set has its default.",
+        fix,
+    )
+}
+
+/// Whether the server has another file open than the one that the path names by now. Best effort:
+/// only Linux shows what a process has open, and only to its own user and to root.
+fn moved_away(config: &Config) -> Option<Finding> {
+    let holder = ServingLock::holder(&config.database)?;
+    let pid = holder.strip_prefix("process ")?;
+    let open: Vec<_> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .ok()?
+        .filter_map(|it| std::fs::metadata(it.ok()?.path()).ok())
+        .map(|it| (it.dev(), it.ino()))
+        .collect();
+    let named = std::fs::metadata(&config.database).ok().map(|it| (it.dev(), it.ino()));
+    if open.is_empty() || named.is_some_and(|it| open.contains(&it)) {
+        return None;
+    }
+    let path = config.database.display();
+    Some(Finding::error(
+        "moved",
+        format!("{holder} serves a register that was moved away from {path}"),
+        "What it records goes to the moved file, and is missing from every backup of this path.",
+        format!(
+            "stop the server, put the register back at {path} with its -wal, and start it again"
+        ),
+    ))
+}
+
 fn server(config: &Config) -> Finding {
     let what = match ServingLock::holder(&config.database) {
         Some(by) => format!("{by} serves {}", config.database.display()),
@@ -136,6 +200,7 @@ fn register(config: &Config, now: Timestamp) -> Vec<Finding> {
         findings.push(receivers::look(&store, config)?);
         findings.push(records(&store)?);
         findings.push(webhook_key(config, &store.read(|register| register.endpoint_salts())?));
+        findings.extend(receivers::disabled(&store)?);
         Ok((figures, findings))
     });
     let ((figures, oldest), mut findings) = match read {
@@ -263,9 +328,11 @@ fn modes(config: &Config) -> Finding {
     let mut files: Vec<PathBuf> =
         ["", "-wal", "-shm"].iter().map(|it| beside(&config.database, it)).collect();
     files.push(WebhookKey::path(&config.database));
-    files.extend(config.in_force.iter().filter_map(|it| match &it.source {
-        Source::File(path) => Some(path.clone()),
-        Source::Flag | Source::Environment | Source::Default => None,
+    files.extend(config.in_force.iter().filter(|it| it.is_private()).filter_map(|it| {
+        match &it.source {
+            Source::File(path) => Some(path.clone()),
+            Source::Flag | Source::Environment | Source::Default => None,
+        }
     }));
     let open: Vec<String> =
         files.iter().filter(|it| is_open_to_all(it)).map(|it| it.display().to_string()).collect();

@@ -26,22 +26,42 @@ pub(super) fn look(store: &Store, config: &Config) -> Result<Finding, StoreError
     if refused.is_empty() {
         return Ok(Finding::fine("receivers", "no webhook endpoint is refused for its address"));
     }
-    let named: Vec<String> = refused.iter().take(NAMED_MAX).map(named).collect();
-    let more = match refused.len().saturating_sub(NAMED_MAX) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
     Ok(Finding::warning(
         "receivers",
         format!(
-            "webhooks are not sent to {}{more}: the address is neither public nor listed in \
-             webhook-allow",
-            named.join(", ")
+            "webhooks are not sent to {}: the address is neither public nor listed in webhook-allow",
+            list(&refused)
         ),
         "Every attempt fails with address_not_allowed; after five days an endpoint is disabled.",
         "if the receivers are yours, list their addresses and ports in COUNTERSIGN_WEBHOOK_ALLOW, as \
          127.0.0.1:9000, and restart the server; otherwise `countersign webhook disable ep_...`",
     ))
+}
+
+/// Endpoints that nothing is sent to any more.
+pub(super) fn disabled(store: &Store) -> Result<Option<Finding>, StoreError> {
+    let mut disabled = store.read(|register| register.webhook_endpoints(None, None, u32::MAX))?;
+    disabled.retain(|it| it.disabled);
+    if disabled.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Finding::warning(
+        "endpoints",
+        format!("disabled: {}", list(&disabled)),
+        "Its owner is told of no change. Five days of failure, a 410, or an operator disabled it.",
+        "`countersign webhook deliveries ep_...` shows why; `countersign webhook enable ep_...`, or \
+         `countersign webhook delete ep_...` if nobody needs it",
+    )))
+}
+
+/// The first of them by name, and how many more there are.
+fn list(endpoints: &[WebhookEndpoint]) -> String {
+    let named: Vec<String> = endpoints.iter().take(NAMED_MAX).map(named).collect();
+    let more = match endpoints.len().saturating_sub(NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}", named.join(", "))
 }
 
 /// Whether the newest attempt at its URL was refused: what a name resolves to shows only there.
