@@ -132,7 +132,8 @@ pub fn is_called(within: Duration) -> io::Result<bool> {
     }
     let mut line = [0; 1024];
     let count = rustix::io::read(&stdin, &mut line)?;
-    Ok(line.get(..count).is_some_and(|it| it.contains(&b'\n')))
+    // Pressed while the console was giving the terminal back, it is still a carriage return.
+    Ok(line.get(..count).is_some_and(|it| it.iter().any(|byte| matches!(byte, b'\n' | b'\r'))))
 }
 
 fn turn(
