@@ -8,6 +8,7 @@
 
 mod setting;
 mod settings_file;
+pub mod text_file;
 mod value;
 mod variables;
 
@@ -364,8 +365,8 @@ pub enum ConfigError {
     /// Clients that only wait could hold every connection.
     #[error(
         "waits-max is {waits_max} and connections-max is {connections_max}: that many clients and \
-         {browsers} browsers may wait, each on a connection of its own. Lower waits-max, or set \
-         connections-max above {}", waits_max + browsers
+         as many browsers as a quarter of them ({browsers}) may wait, each on a connection of its own: \
+         lower waits-max, or raise connections-max"
     )]
     AllWait {
         /// Clients that may wait.
@@ -645,6 +646,15 @@ fn find(
     let file = match setting.secrecy {
         Secrecy::Secret | Secrecy::Login => variables.get(&setting.file_variable())?,
         Secrecy::Open => None,
+    };
+    // A variable of the process outranks the settings file, by whichever of its two names.
+    let (value, file) = match (value, file) {
+        (Some((_, ref one)), Some((_, ref other))) if one == other => {
+            return Err(ConfigError::GivenTwice(setting));
+        }
+        (Some((value, Source::Environment)), Some(_)) => (Some((value, Source::Environment)), None),
+        (Some(_), Some(file)) => (None, Some(file)),
+        other => other,
     };
     match (value, file) {
         (Some(_), Some(_)) => Err(ConfigError::GivenTwice(setting)),

@@ -15,11 +15,14 @@ pub(super) fn check(config: &Config) -> Result<(), CliError> {
 }
 
 fn beside(settings: &Path, config: &Config) -> Result<(), CliError> {
-    let is_given = |source: &Source| matches!(source, Source::Environment | Source::File(_));
-    let names_none = config.in_force.iter().all(|it| {
-        !is_given(&it.source) && (it.setting.name != "database" || it.source == Source::Default)
-    });
-    if !names_none || config.database.exists() || !settings.exists() {
+    let names_one = config.settings_file.is_some()
+        || config
+            .in_force
+            .iter()
+            .any(|it| it.setting.name == "database" && it.source != Source::Default);
+    // Whoever may not look into the service's directory is on such a machine, too.
+    let is_installed = settings.try_exists().unwrap_or(true);
+    if names_one || config.database.exists() || !is_installed {
         return Ok(());
     }
     Err(CliError::new(
@@ -55,6 +58,6 @@ mod tests {
         assert!(!told("/there/is/none", &[], &[]), "no service is installed");
         assert!(!told("/", &[("database", "mine.db")], &[]), "a register is named");
         assert!(!told("/", &[], &[("COUNTERSIGN_DATABASE", "mine.db")]));
-        assert!(!told("/", &[], &[("COUNTERSIGN_ENVIRONMENT", "test")]), "the settings are given");
+        assert!(told("/", &[], &[("COUNTERSIGN_LOG", "debug")]), "which says of no register");
     }
 }

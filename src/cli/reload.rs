@@ -3,14 +3,13 @@
 //! All or nothing: everything is read and checked before the first value is replaced. Names are
 //! logged, values never.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::exit::CliError;
 use super::logging::{Log, writes_more};
 use super::serve::trusted_proxies;
 use super::wiring::{account_of, letter, webhook_secrets};
-use crate::config::{Config, Provider, Source};
+use crate::config::{Config, Provider};
 use crate::domain::letter::LetterTemplate;
 use crate::http::client_address::TrustedProxies;
 use crate::reloadable::Reloadable;
@@ -57,7 +56,6 @@ impl Reload<'_> {
     }
 
     fn read(&self) -> Result<Fresh, CliError> {
-        files_of(&self.config).try_for_each(regular)?;
         let read = (self.load)()?;
         let config = self.config.reloaded(&read)?;
         let provider = config.provider()?;
@@ -69,6 +67,8 @@ impl Reload<'_> {
         for (now, next) in now.zip(&read.in_force) {
             let name = now.setting.name;
             match (now.setting.is_reloaded(), now.differs(next)) {
+                // No page shows it: it was not even read.
+                (true, true) if name == "letter" && letter.is_none() => {}
                 (true, true) => changed.push(name),
                 (true, false) if name == "letter" && has_another_text => changed.push(name),
                 (false, true) => at_the_next_start.push(name),
@@ -106,26 +106,4 @@ impl Reload<'_> {
         tracing::info!(settings, "reloaded");
         self.log.show_from(&level);
     }
-}
-
-/// The files that a reload reads, with their settings.
-fn files_of(config: &Config) -> impl Iterator<Item = (&'static str, &Path)> {
-    let named = config.in_force.iter().filter_map(|it| match &it.source {
-        Source::File(path) => Some((it.setting.name, path.as_path())),
-        Source::Flag | Source::Environment | Source::Default => None,
-    });
-    let letter = config.letter.as_deref().map(|it| ("letter", it));
-    let settings = config.settings_file.as_deref().map(|it| ("settings-file", it));
-    settings.into_iter().chain(named).chain(letter)
-}
-
-/// A pipe gave its text once; opened again, it might keep the server from stopping.
-fn regular((name, path): (&'static str, &Path)) -> Result<(), CliError> {
-    let is_other = std::fs::metadata(path).is_ok_and(|it| !it.is_file());
-    if is_other {
-        let path = path.display();
-        let what = format!("{name} cannot be read again: {path} is no regular file");
-        return Err(CliError::new(super::exit::Exit::Usage, what));
-    }
-    Ok(())
 }

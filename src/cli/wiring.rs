@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::exit::{CliError, Exit};
-use crate::config::{Config, ImportProduct, Provider, SumsubVerdict, World};
+use crate::config::{Config, ImportProduct, Provider, SumsubVerdict, World, text_file};
 use crate::domain::environment::Environment;
 use crate::domain::letter::{LetterTemplate, STANDARD_LETTER};
 use crate::domain::outgoing::Schedule;
@@ -20,6 +20,9 @@ use crate::sumsub::{Account, Client, ImportMode};
 use crate::usecase::handoff_links::{Handoff, WebSdk};
 use crate::usecase::receive_webhook::{BySecret, WebhookSecrets};
 use crate::usecase::{Appliance, Permits, Rules};
+
+/// The largest letter that is read, in bytes: every signature keeps a copy of what was signed.
+const LETTER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Whether a command talks with Sumsub, so that the credentials must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,7 +244,8 @@ pub(super) fn letter(config: &Config) -> Result<LetterTemplate, CliError> {
         let path = path.display();
         CliError::new(Exit::Usage, format!("the letter {path} cannot be used: {why}"))
     };
-    let text = std::fs::read_to_string(path).map_err(|it| unusable(&it))?;
+    let text = text_file::read(path, LETTER_BYTES_MAX).map_err(|it| unusable(&it))?;
+    let text = String::from_utf8(text).map_err(|_bytes| unusable(&"it is not UTF-8 text"))?;
     LetterTemplate::parse(&text).map_err(|it| unusable(&it))
 }
 

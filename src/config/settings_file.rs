@@ -5,24 +5,18 @@
 //! systemd would unescape or join is refused by its line. An error never shows a value.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use super::setting::{PREFIX, SETTINGS_FILE};
+use super::text_file;
 
 /// The largest file of settings that is read, in bytes.
 const BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads our variables; those of other programs are left out.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, String>, String> {
-    let file = File::open(path).map_err(|it| it.to_string())?;
-    let mut text = String::new();
-    file.take(BYTES_MAX + 1).read_to_string(&mut text).map_err(|it| it.to_string())?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > BYTES_MAX {
-        return Err(format!("it is larger than {BYTES_MAX} bytes; is it the right file?"));
-    }
-    parse(&text)
+    let text = String::from_utf8(text_file::read(path, BYTES_MAX)?);
+    parse(&text.map_err(|_bytes| "it is not UTF-8 text".to_owned())?)
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
@@ -32,8 +26,12 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
             continue;
         }
         let wrong = |why: &str| format!("line {number} {why}");
-        let (name, value) =
-            line.split_once('=').ok_or_else(|| wrong("is no NAME=VALUE and no # comment"))?;
+        // What stands before the sign is repeated only if it is a name: it might be a secret.
+        let (name, value) = line
+            .split_once('=')
+            .map(|(name, value)| (name.trim(), value))
+            .filter(|(name, _)| is_name(name))
+            .ok_or_else(|| wrong("is no NAME=VALUE and no # comment"))?;
         if !name.starts_with(PREFIX) {
             continue;
         }
@@ -44,6 +42,11 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
         variables.insert(name.to_owned(), value.to_owned());
     }
     Ok(variables)
+}
+
+fn is_name(text: &str) -> bool {
+    let is_letter = |it: char| it == '_' || it.is_ascii_alphabetic();
+    text.starts_with(is_letter) && text.chars().all(|it| is_letter(it) || it.is_ascii_digit())
 }
 
 fn unquoted(value: &str) -> Result<&str, &'static str> {
@@ -64,7 +67,7 @@ mod tests {
 
     #[test]
     fn our_variables_are_read_as_systemd_reads_them() {
-        let text = "# a comment\n; another\n\nCOUNTERSIGN_LOG=info\nCOUNTERSIGN_LOG=debug\r\nLANG=\"C\\\"\n\
+        let text = "# a comment\n; another\n\nCOUNTERSIGN_LOG=info\nCOUNTERSIGN_LOG =debug\r\nLANG=\"C\\\"\n\
                     COUNTERSIGN_LETTER=\"/a path/letter.txt\"\nCOUNTERSIGN_A='b=c # d'\n\
                     COUNTERSIGN_EMPTY=\n";
 
@@ -86,6 +89,9 @@ mod tests {
     fn what_systemd_would_read_differently_is_refused_by_its_line_and_never_shown() {
         for (text, why) in [
             ("\nSECRET", "line 2 is no NAME=VALUE"),
+            ("COUNTERSIGN_SUMSUB_SECRET_KEY: SECRET==", "line 1 is no NAME=VALUE"),
+            ("export COUNTERSIGN_SUMSUB_SECRET_KEY=SECRET", "line 1 is no NAME=VALUE"),
+            ("\u{feff}COUNTERSIGN_SUMSUB_SECRET_KEY=SECRET", "line 1 is no NAME=VALUE"),
             ("COUNTERSIGN_A=\"SECRET", "line 1 (COUNTERSIGN_A) has an open quote"),
             ("COUNTERSIGN_A=\"", "line 1 (COUNTERSIGN_A) has an open quote"),
             ("COUNTERSIGN_A=SEC\\RET", "a backslash inside"),

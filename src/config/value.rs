@@ -1,8 +1,6 @@
 //! How a setting's text becomes a value, and what is said where it does not.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::Read as _;
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -11,7 +9,7 @@ use std::str::FromStr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::setting::SUMSUB_WEBHOOK_SECRET;
-use super::{SECRET_BYTES_MAX, Secrecy, Setting};
+use super::{SECRET_BYTES_MAX, Secrecy, Setting, text_file};
 
 /// One of two words.
 pub(super) fn word<T>(text: &str, words: [(&str, T); 2]) -> Option<T> {
@@ -105,12 +103,7 @@ fn host(authority: &str) -> &str {
 
 /// A secret from its file, without the newline at its end. What is wrong never quotes the content.
 pub(super) fn read_secret(path: &Path, of: &Setting) -> Result<String, String> {
-    let file = File::open(path).map_err(|it| it.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|it| it.to_string())?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > SECRET_BYTES_MAX {
-        return Err(format!("it is larger than {SECRET_BYTES_MAX} bytes; is it the right file?"));
-    }
+    let bytes = text_file::read(path, SECRET_BYTES_MAX)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let is_ended = line.len() < bytes.len();
     let line = line.strip_suffix(b"\r").filter(|_| is_ended).unwrap_or(line);

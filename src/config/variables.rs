@@ -84,7 +84,8 @@ impl Variables {
     }
 }
 
-/// The variable of ours that is written most alike, if one is close enough to have been meant.
+/// The variable of ours that is written most alike, if one is close enough to have been meant: a typing
+/// error changes a third of a name at the most.
 pub fn nearest(unknown: &str) -> Option<String> {
     let known = SETTINGS.iter().flat_map(|it| {
         let file = (it.secrecy != Secrecy::Open).then(|| it.file_variable());
@@ -93,12 +94,9 @@ pub fn nearest(unknown: &str) -> Option<String> {
     known
         .map(|it| (distance(unknown, &it), it))
         .min()
-        .filter(|(edits, _)| *edits <= EDITS_MAX)
+        .filter(|(edits, _)| *edits <= unknown.len().saturating_sub(PREFIX.len()) / 3)
         .map(|(_, it)| it)
 }
-
-/// A typing error has no more of them.
-const EDITS_MAX: usize = 4;
 
 /// How many letters have to be put in, taken out or replaced (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {

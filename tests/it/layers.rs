@@ -60,7 +60,7 @@ const HOMES: [(&str, &[&str]); 34] = [
     ("qrcode", &["console"]),
     ("ratatui", &["console"]),
     ("rusqlite", &["store"]),
-    ("rustix", &["cli", "console", "http", "outbox", "sim", "store"]),
+    ("rustix", &["cli", "config", "console", "http", "outbox", "sim", "store"]),
     ("sd_notify", &["cli"]),
     ("sha1", &["sumsub"]),
     ("sha2", &["api", "outbox", "store", "sumsub", "usecase"]),
