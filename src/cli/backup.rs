@@ -213,14 +213,17 @@ fn people(path: &Path, proof: &Proof, key: KeyFit) -> String {
             "LOAs",
             format!("{}, folded from {} facts", proof.authorizations, proof.authorization_facts),
         ),
-        ("Letters signed here", format!("{}, each as it was signed", proof.records.letters)),
+        ("Letters signed here", format!("{}, each as its SHA-256 says", proof.records.letters)),
         ("Sumsub's deliveries", deliveries_words(proof)),
         ("Webhook key", key_words(key).to_owned()),
     ])
 }
 
 fn deliveries_words(proof: &Proof) -> String {
-    format!("{}, {} with a body as it was sent", proof.deliveries, proof.records.bodies)
+    format!(
+        "{}, of which {} bodies are as their SHA-256 says",
+        proof.deliveries, proof.records.bodies
+    )
 }
 
 fn key_words(key: KeyFit) -> &'static str {
@@ -300,7 +303,7 @@ fn not_good(file: &Path, proof: &Proof) -> CliError {
     CliError::new(
         Exit::Register,
         format!(
-            "{} is not good: {} faults, of which these:\n  {shown}\nKeep a copy of it, and put the \
+            "{} is not good; found wrong: {}, as these:\n  {shown}\nKeep a copy of it, and put the \
              last good backup in its place: `countersign restore BACKUP`.",
             file.display(),
             proof.fault_count

@@ -5,10 +5,10 @@ use serde_json::json;
 use super::exit::CliError;
 use super::output::{Answer, Format, table};
 use super::progress::Bar;
-use super::wiring::real_clock;
+use super::wiring::{environment, letter, real_clock};
 use super::{Operator, Shape, supervisor};
 use crate::config::Config;
-use crate::store::{MIGRATIONS, Migration, refuse_other_names, steps_for};
+use crate::store::{MIGRATIONS, Migration, check_stamp, refuse_other_names, steps_for};
 use crate::usecase::migrate::migrate;
 
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,7 @@ pub(super) struct MigrateArguments {
 pub(super) fn run(operator: &Operator, arguments: &MigrateArguments) -> Result<Answer, CliError> {
     let register = &operator.config.database;
     let format = arguments.shape.format();
+    check_stamp(register, environment(&operator.config))?;
     if arguments.plan {
         refuse_other_names(register)?;
         let (from, steps) = steps_for(register, MIGRATIONS)?;
@@ -49,6 +50,11 @@ pub(super) fn at_start(config: &Config) -> Result<(), CliError> {
     let register = &config.database;
     if !register.exists() || steps_for(register, MIGRATIONS)?.1.is_empty() {
         return Ok(());
+    }
+    check_stamp(register, environment(config))?;
+    // What else keeps the server from starting is to be said while the register is as it was.
+    if config.public_url.is_some() {
+        letter(config)?;
     }
     tracing::warn!(path = %register.display(), "migrating a register of an earlier version");
     let done = migrate(register, MIGRATIONS, real_clock()(), &mut |it| {

@@ -84,7 +84,7 @@ pub(super) fn open_current(path: &Path) -> Result<Connection, StoreError> {
 /// Opens a file that must be a register, of this version or an earlier one, to read it.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, StoreError> {
     if !path.is_file() {
-        let error = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let error = std::io::Error::other("there is no such file");
         return Err(file_error("open", path, &error));
     }
     let connection = open_connection(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::domain::environment::Environment;
 use crate::store::copy::open_existing;
 use crate::store::replace::leave_log_mode;
 use crate::store::serving::ServingLock;
-use crate::store::{SCHEMA_VERSION, StoreError, damage, open_connection, shape};
+use crate::store::{SCHEMA_VERSION, StoreError, check_environment, damage, open_connection, shape};
 
 /// One step: from the version before `to`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +70,20 @@ fn found_steps<'m>(
     Ok((found, steps))
 }
 
+/// Refuses a register of the other environment, of whatever version it is.
+pub fn check_stamp(register: &Path, environment: Environment) -> Result<(), StoreError> {
+    open_existing(register)
+        .and_then(|it| check_environment(register, environment, &it))
+        .map_err(|it| damage(register, it))
+}
+
 /// Changes a copy, in one transaction.
 pub fn apply(copy: &Path, steps: &[Migration]) -> Result<(), StoreError> {
     let mut connection = open_connection(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Tables are rebuilt by renaming; what refers to what is proven afterwards.
     connection.pragma_update(None, "foreign_keys", false)?;
+    // Views and triggers of others may name a table that is gone for a moment.
+    connection.pragma_update(None, "legacy_alter_table", true)?;
     let transaction = connection.transaction()?;
     for step in steps {
         transaction.execute_batch(step.statements)?;

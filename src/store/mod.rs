@@ -73,7 +73,9 @@ pub use idempotency::KeptAnswer;
 pub use ignored_approval::IgnoredApproval;
 pub use import_attempt::ImportAttempt;
 pub use key::{ApiKey, Scopes};
-pub use migration::{Held, MIGRATIONS, Migration, apply as apply_migrations, steps_for};
+pub use migration::{
+    Held, MIGRATIONS, Migration, apply as apply_migrations, check_stamp, steps_for,
+};
 pub use organization_row::{Direction, OrganizationOrder, OrganizationRow, RowKey};
 pub use outgoing_delivery::{
     Claim, DeliveryFilter, DeliveryName, DueEndpoint, NewAttempt, OutgoingAttempt, OutgoingDelivery,

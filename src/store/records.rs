@@ -1,8 +1,9 @@
 //! Whether records are still what was recorded: the letter that was signed, and what Sumsub sent, are each
-//! kept with a SHA-256 of its bytes, and every signature on our page with its evidence. A row that was
-//! changed or removed behind the program's back shows here.
+//! kept with a SHA-256 of its bytes, and every signature on our page with its evidence. A letter or a body
+//! that was changed behind the program's back shows here, and a letter that was removed. What no hash is
+//! kept of, and a change that goes along with its hash, does not.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::authorization::SIGNED_ON_PAGE;
@@ -43,6 +44,13 @@ pub(super) fn fits(bytes: &[u8], sha256: [u8; 32]) -> bool {
     <[u8; 32]>::from(Sha256::digest(bytes)) == sha256
 }
 
+/// Whatever type the two have by now.
+fn is_as_recorded(row: &Row<'_>, bytes: &str, sha256: &str) -> Result<bool, StoreError> {
+    let (bytes, sha256) = (row.get_ref(bytes)?, row.get_ref(sha256)?);
+    let (Ok(bytes), Ok(sha256)) = (bytes.as_bytes(), sha256.as_blob()) else { return Ok(false) };
+    Ok(<[u8; 32]>::try_from(sha256).is_ok_and(|it| fits(bytes, it)))
+}
+
 fn compare_letters(
     connection: &Connection,
     fault: &mut dyn FnMut(String),
@@ -61,8 +69,7 @@ fn compare_letters(
         count = count.saturating_add(1);
         let loa = row.get::<_, Option<String>>("public_id")?;
         let loa = loa.as_deref().unwrap_or("an LOA that is not there");
-        let text: String = row.get("text")?;
-        if !fits(text.as_bytes(), row.get("text_sha256")?) {
+        if !is_as_recorded(row, "text", "text_sha256")? {
             fault(format!("the letter of {loa} is not the one that its SHA-256 was taken of"));
         }
         if row.get::<_, Option<bool>>("is_of_page")? != Some(true) {
@@ -105,8 +112,7 @@ fn compare_bodies(
     let mut count: u64 = 0;
     while let Some(row) = rows.next()? {
         count = count.saturating_add(1);
-        let body: Vec<u8> = row.get("body")?;
-        if !fits(&body, row.get("body_sha256")?) {
+        if !is_as_recorded(row, "body", "body_sha256")? {
             let id: i64 = row.get("delivery_id")?;
             fault(format!(
                 "the body of Sumsub's delivery {id} is not the one that its SHA-256 was taken of"

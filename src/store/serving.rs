@@ -41,7 +41,7 @@ impl ServingLock {
     /// Takes the lock, or says at once which process has it ([`StoreError::Served`]).
     pub fn take(register: &Path) -> Result<Self, StoreError> {
         check_is_file(register)?;
-        let path = lock_path(register);
+        let path = Self::path(register);
         let failed = |it: std::io::Error| file_error("lock", &path, &it);
         let mut file = OpenOptions::new()
             .read(true)
@@ -67,6 +67,12 @@ impl ServingLock {
         Ok(Self { _file: file, register: locked(register)? })
     }
 
+    /// The file that the lock is on, by whatever directory the register is named.
+    pub fn path(register: &Path) -> PathBuf {
+        let register = std::fs::canonicalize(register).unwrap_or_else(|_new| register.to_owned());
+        beside(&register, ".lock")
+    }
+
     /// Whether a process serves a register now.
     pub fn is_held(register: &Path) -> bool {
         Self::holder(register).is_some()
@@ -74,7 +80,7 @@ impl ServingLock {
 
     /// The process that serves a register now, if one does.
     pub fn holder(register: &Path) -> Option<String> {
-        let file = File::open(lock_path(register)).ok()?;
+        let file = File::open(Self::path(register)).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(holder(&file)),
             Ok(()) | Err(TryLockError::Error(_)) => None,
@@ -136,12 +142,6 @@ fn locker(file: &File) -> Option<String> {
         let process = words.next().filter(|it| it.parse::<u32>().is_ok_and(|id| id > 0))?;
         words.next().is_some_and(|it| it.ends_with(&ending)).then(|| process.to_owned())
     })
-}
-
-/// By whatever directory it is named.
-fn lock_path(register: &Path) -> PathBuf {
-    let register = std::fs::canonicalize(register).unwrap_or_else(|_new| register.to_owned());
-    beside(&register, ".lock")
 }
 
 fn holder(file: &File) -> String {

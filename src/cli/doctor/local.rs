@@ -166,8 +166,11 @@ fn moved_away(config: &Config) -> Option<Finding> {
         .filter_map(|it| std::fs::metadata(it.ok()?.path()).ok())
         .map(|it| (it.dev(), it.ino()))
         .collect();
-    let named = std::fs::metadata(&config.database).ok().map(|it| (it.dev(), it.ino()));
-    if open.is_empty() || named.is_some_and(|it| open.contains(&it)) {
+    let inode = |it: &Path| std::fs::metadata(it).ok().map(|it| (it.dev(), it.ino()));
+    // In another namespace of processes the number is somebody else's.
+    let lock = ServingLock::path(&config.database);
+    let is_the_server = inode(&lock).is_some_and(|it| open.contains(&it));
+    if !is_the_server || inode(&config.database).is_some_and(|it| open.contains(&it)) {
         return None;
     }
     let path = config.database.display();
