@@ -315,7 +315,7 @@ impl From<BackUpError> for CliError {
     fn from(error: BackUpError) -> Self {
         let exit = match error {
             BackUpError::Store(error) => return error.into(),
-            BackUpError::NotProven { .. } => Exit::Register,
+            BackUpError::NotProven { .. } | BackUpError::MovedAway(_) => Exit::Register,
             BackUpError::Exists(_) | BackUpError::NoRoom { .. } => Exit::Refused,
         };
         Self::new(exit, error.to_string())

@@ -63,7 +63,7 @@ pub use authorization::{
 pub use authorization_row::{AuthorizationRow, AuthorizationsShown};
 pub use cancel::Cancel;
 pub use changes::{Changes, Watch, WatchEnd, Woken};
-pub use copy::{Progress, Stage, copy_register, copy_register_unless, register_bytes};
+pub use copy::{Progress, Stage, copy_register, copy_register_unless, register_bytes, stamp_of};
 pub use delivery::{Delivery, NewDelivery, Outcome};
 pub use delivery_row::DeliveryRow;
 pub use figures::Figures;

@@ -16,7 +16,7 @@ use crate::store::files::{beside, copy_private, create_private, directory_of, fr
 use crate::store::files::{rename_durably, resolved, sync_directory};
 use crate::store::{
     Cancel, Progress, Proof, StoreError, copy_register_unless, endpoint_salts_in, prove_unless,
-    register_bytes,
+    register_bytes, stamp_of,
 };
 use crate::usecase::webhook_key::fit_beside;
 
@@ -56,6 +56,12 @@ pub enum BackUpError {
     /// The register, the copy or a file failed.
     #[error("{0}")]
     Store(#[from] StoreError),
+    /// The file at the register's path is not the one that is open.
+    #[error(
+        "{0} was moved away or replaced under this server: put it back, or stop the server, put the right \
+         file there, and start it"
+    )]
+    MovedAway(PathBuf),
     /// The file is there already.
     #[error("{0} is there already and is not overwritten: name a new file, or a directory")]
     Exists(PathBuf),
@@ -110,8 +116,9 @@ pub(super) fn back_up_unless(
         Target::File(path) => resolved(path)?,
         Target::Directory { path, .. } => path.join(backup_name(register, now)),
     };
-    if path.exists() {
-        return Err(BackUpError::Exists(path));
+    if let Some(there) = [path.clone(), WebhookKey::path(&path)].into_iter().find(|it| it.exists())
+    {
+        return Err(BackUpError::Exists(there));
     }
     check_room(register_bytes(register)?, directory_of(&path))?;
     let partial = Partial::begin(&path)?;
@@ -127,12 +134,16 @@ pub(super) fn back_up_unless(
     if let Ok(Some(_)) = WebhookKey::read(register) {
         copy_private(&WebhookKey::path(register), &WebhookKey::path(&path))?;
     }
-    partial.finish(&path)?;
+    if let Err(error) = partial.finish(&path) {
+        drop(std::fs::remove_file(WebhookKey::path(&path)));
+        return Err(error.into());
+    }
     let key = fit_beside(&path, &proof.endpoint_salts);
     let removed = match target {
         Target::File(_) | Target::Directory { keep: None, .. } => Vec::new(),
         Target::Directory { path, keep: Some(keep) } => {
             let mut found = backups_of(register, path)?;
+            found.retain(|(it, _)| !is_of_another(it, &proof));
             if !key.is_good() {
                 found.retain(|(it, _)| is_without_key(it));
             }
@@ -177,11 +188,19 @@ pub fn backups_of(
     Ok(found)
 }
 
+/// Whether a backup is known to be of another register than the one that was just proven: of one that had
+/// this name before, or that is kept in the same directory. It is not ours to remove.
+fn is_of_another(backup: &Path, proof: &Proof) -> bool {
+    let ours = (proof.environment, proof.created_at);
+    resolved(backup).and_then(|it| stamp_of(&it)).is_ok_and(|it| it != ours)
+}
+
 /// Whether a backup's endpoints' secrets do not follow from the key beside it. One that cannot be read
 /// is not known to be without, and stays.
 fn is_without_key(backup: &Path) -> bool {
     let fit = |it: &Path| Ok::<_, StoreError>(fit_beside(it, &endpoint_salts_in(it)?));
-    resolved(backup).and_then(|it| fit(&it)).is_ok_and(|it| !it.is_good())
+    let fit = resolved(backup).and_then(|it| fit(&it));
+    matches!(fit, Ok(KeyFit::Missing(_) | KeyFit::Other(_)))
 }
 
 /// Names from the future are of a clock that was wrong. They neither count nor go: they would else

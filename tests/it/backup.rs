@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use countersign::domain::timestamp::Timestamp;
 use countersign::outbox::KeyFit;
 use countersign::store::{Migration, prove};
-use countersign::usecase::back_up::{Target, back_up};
+use countersign::usecase::back_up::{Target, back_up, backups_of};
 use countersign::usecase::migrate::migrate;
 use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
 use serde_json::{Value, json};
@@ -318,6 +318,56 @@ fn a_register_that_went_wrong_pushes_no_good_backup_out() {
 
     assert!(error.contains("older backups were not touched"), "{error}");
     assert_eq!(names(&shell.directory.file("kept")), before);
+}
+
+#[test]
+fn a_backup_pushes_out_none_of_another_register_of_the_same_name() {
+    let (shell, ..) = register();
+    fs::create_dir(shell.directory.file("kept")).unwrap();
+    shell.run(&["backup", "kept", "--keep", "1"]).ok();
+    let before = names(&shell.directory.file("kept"));
+    // As on a disk that was not mounted: an empty register is made in its place.
+    for ending in ["", ".webhook-key"] {
+        fs::remove_file(shell.directory.file(&format!("countersign.db{ending}"))).unwrap();
+    }
+    shell.parties();
+
+    let removed: Vec<Value> =
+        (0..2).map(|_| shell.json(&["backup", "kept", "--keep", "1"])["removed"].clone()).collect();
+
+    let kept = names(&shell.directory.file("kept"));
+    assert!(before.iter().all(|it| kept.contains(it)), "{before:?} {kept:?}");
+    assert_eq!(removed[0], json!([]));
+    assert_eq!(removed[1].as_array().unwrap().len(), 1, "but of its own, one stays");
+}
+
+#[test]
+fn a_backup_never_writes_over_a_key_that_is_there() {
+    let (shell, ..) = register();
+    fs::write(shell.directory.file("new.db.webhook-key"), "somebody's").unwrap();
+
+    let error = shell.run(&["backup", "new.db"]).refused(1);
+
+    assert!(error.contains("new.db.webhook-key is there already"), "{error}");
+    assert!(!shell.directory.file("new.db").exists());
+}
+
+#[test]
+fn a_server_makes_no_backup_of_what_lies_in_the_place_of_its_register() {
+    let rig = Rig::new();
+    rig.broker();
+    let directory = Directory::new();
+    let plan = BackupPlan { directory: directory.file("kept"), every_ms: 3_600_000, keep: 1 };
+    assert!(back_up_if_due(&rig.appliance, &plan).unwrap().is_some());
+    let path = rig.directory.file("register.db");
+    fs::rename(&path, rig.directory.file("moved.db")).unwrap();
+    fs::copy(rig.directory.file("moved.db"), &path).unwrap();
+    rig.advance(3_600_000);
+
+    let failed = back_up_if_due(&rig.appliance, &plan).unwrap_err().to_string();
+
+    assert!(failed.contains("was moved away or replaced under this server"), "{failed}");
+    assert_eq!(backups_of(&path, &plan.directory).unwrap().len(), 1);
 }
 
 #[test]
