@@ -8,7 +8,9 @@ use super::progress::Bar;
 use super::wiring::{environment, letter, real_clock};
 use super::{Operator, Shape, supervisor};
 use crate::config::Config;
-use crate::store::{MIGRATIONS, Migration, check_stamp, refuse_other_names, steps_for};
+use crate::store::{
+    MIGRATIONS, Migration, ServingLock, check_stamp, refuse_other_names, steps_for,
+};
 use crate::usecase::migrate::migrate;
 
 #[derive(Debug, clap::Args)]
@@ -48,7 +50,12 @@ pub(super) fn run(operator: &Operator, arguments: &MigrateArguments) -> Result<A
 /// told to the service manager, which would else end it.
 pub(super) fn at_start(config: &Config) -> Result<(), CliError> {
     let register = &config.database;
-    if !register.exists() || steps_for(register, MIGRATIONS)?.1.is_empty() {
+    if !register.exists() {
+        return Ok(());
+    }
+    // Before anything is opened: under another name it may be served.
+    drop(ServingLock::take(register)?);
+    if steps_for(register, MIGRATIONS)?.1.is_empty() {
         return Ok(());
     }
     check_stamp(register, environment(config))?;

@@ -88,8 +88,9 @@ impl ServingLock {
     }
 }
 
-/// Refuses a register that is served under another of its names. Only for a process that has not
-/// opened it: this closes a descriptor of it.
+/// Refuses a register that is served under another of its names, and keeps a server off all of them as
+/// long as this process lives. Only for a process that has not opened it: this may close a descriptor of
+/// it.
 pub fn refuse_other_names(register: &Path) -> Result<(), StoreError> {
     let has_names = std::fs::metadata(register).is_ok_and(|it| it.is_file() && it.nlink() > 1);
     if !has_names || ServingLock::is_held(register) {
@@ -98,7 +99,12 @@ pub fn refuse_other_names(register: &Path) -> Result<(), StoreError> {
     let Some(file) = lockable(register) else { return Ok(()) };
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => Err(served_elsewhere(register, &file)),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        Ok(()) => {
+            // Never closed: that would end SQLite's own locks.
+            std::mem::forget(file);
+            Ok(())
+        }
+        Err(TryLockError::Error(_)) => Ok(()),
     }
 }
 
@@ -107,6 +113,10 @@ fn locked(register: &Path) -> Result<Option<File>, StoreError> {
     let Some(file) = lockable(register) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
+        // Shared: by a console or a command, under one of several names.
+        Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => {
+            Err(StoreError::InUse(register.to_owned()))
+        }
         Err(TryLockError::WouldBlock) => Err(served_elsewhere(register, &file)),
         Err(TryLockError::Error(_)) => Ok(None),
     }
@@ -124,8 +134,12 @@ fn lockable(register: &Path) -> Option<File> {
 
 fn served_elsewhere(register: &Path, file: &File) -> StoreError {
     let by = match locker(file) {
-        Some(process) => format!("process {process} under another name (a hard link)"),
-        None => "another process under another name (a hard link)".to_owned(),
+        Some(process) => {
+            format!("process {process} under another name (a hard link), or its .lock file is gone")
+        }
+        None => {
+            "another process under another name (a hard link), or its .lock file is gone".to_owned()
+        }
     };
     StoreError::Served { path: register.to_owned(), by }
 }

@@ -209,3 +209,22 @@ fn the_servers_hold_on_its_file_leaves_commands_and_its_own_end_as_they_were() {
     shell.run(&["restore", "copy.db"]).ok();
     assert_eq!(shell.json(&["verify"])["organizations"], 3);
 }
+
+#[test]
+fn a_register_that_is_open_under_another_hard_link_is_not_served() {
+    let world = World::in_real_time();
+    let shell = shell(&world);
+    shell.parties();
+    let second = shell.directory.file("second.db");
+    fs::hard_link(database(&shell), &second).unwrap();
+    // As a console holds it that was opened under the second name.
+    let console = fs::File::open(&second).unwrap();
+    console.lock_shared().unwrap();
+
+    let error = shell.run(&["serve", "--listen", "127.0.0.1:0"]).refused(5);
+
+    assert!(error.contains("is open in another process"), "{error}");
+    drop(console);
+    let (server, _) = serve(&shell);
+    assert_eq!(server.terminate(), 0);
+}
