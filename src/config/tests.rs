@@ -356,7 +356,10 @@ fn those_who_wait_must_leave_connections_for_others() {
     assert_eq!(waits(&[("connections-max", "100"), ("waits-max", "79")]).unwrap(), 79);
     let error = waits(&[("waits-max", "5000")]).unwrap_err().to_string();
     assert!(error.contains("waits-max is 5000 and connections-max is 2048"), "{error}");
-    assert!(error.contains("1250 browsers") && error.contains("above 6250"), "{error}");
+    assert!(
+        error.contains("(1250) may wait") && error.contains("raise connections-max"),
+        "{error}"
+    );
     assert!(waits(&[("connections-max", "100"), ("waits-max", "80")]).is_err());
 }
 

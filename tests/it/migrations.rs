@@ -333,7 +333,13 @@ fn what_others_keep_in_the_register_is_left_to_them_also_by_a_migration() {
                   CREATE TABLE _litestream_lock (id INTEGER);
                   CREATE TABLE notes (id INTEGER PRIMARY KEY AUTOINCREMENT, organization_id TEXT);
                   CREATE INDEX notes_by_organization ON notes (organization_id);
+                  CREATE TABLE marks (link TEXT REFERENCES idempotency (body));
+                  CREATE TABLE dangling (of TEXT REFERENCES organization (organization_id));
+                  CREATE VIEW seen AS SELECT key_id FROM api_key;
+                  CREATE TRIGGER noted AFTER INSERT ON notes
+                    BEGIN DELETE FROM notes WHERE id IN (SELECT 1 FROM webhook_endpoint WHERE 0); END;
                   INSERT INTO _litestream_seq VALUES (1, 47);
+                  INSERT INTO dangling VALUES ('org_nobody');
                   ANALYZE;";
     for (version, register, _) in VERSIONS {
         let shell = holding(&format!("{register}{theirs}"));
@@ -385,6 +391,10 @@ fn a_letter_or_a_webhook_that_was_changed_or_removed_is_found_by_verify_backup_a
         ),
         ("DELETE FROM signature_evidence", "the letter that was signed is not there"),
         (
+            "UPDATE signature_evidence SET text = CAST(x'ff00' AS TEXT)",
+            "is not the one that its SHA-256 was taken of",
+        ),
+        (
             "UPDATE signature_evidence SET sequence = 1",
             "has evidence of a signature on the page, but no such signature",
         ),
@@ -424,6 +434,29 @@ fn a_body_that_went_by_age_is_no_fault() {
 
     assert_eq!(proof["deliveries"], 32);
     assert_eq!((&proof["bodiesCompared"], &proof["lettersCompared"]), (&3.into(), &1.into()));
+}
+
+#[test]
+fn a_register_of_the_other_environment_is_not_migrated_and_neither_is_one_that_cannot_be_served() {
+    let shell = holding(OF_SCHEMA_3).with(&SECRETS).with(&SUMSUB);
+    let path = shell.directory.file("countersign.db");
+    let before = std::fs::read(&path).unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--migrate"];
+    let live = ["--environment", "live", "--sumsub-url", "https://api.sumsub.com"];
+    let lettered = ["--public-url", "https://kyc.example", "--letter", "nowhere.txt"];
+
+    let live = shell
+        .with(&[("COUNTERSIGN_SUMSUB_APP_TOKEN", "prd:Qaaaa.Qbbbb")])
+        .run(&[&serve[..], &live].concat());
+    let error = live.refused(5);
+    assert!(error.contains("is a test register and this is live"), "{error}");
+
+    let shell = holding(OF_SCHEMA_3).with(&SECRETS).with(&SUMSUB);
+    let error = shell.run(&[&serve[..], &lettered].concat()).refused(2);
+    assert!(error.contains("the letter nowhere.txt cannot be used"), "{error}");
+    let error = shell.run(&["migrate", "--environment", "live"]).refused(5);
+    assert!(error.contains("is a test register and this is live"), "{error}");
+    assert_eq!(std::fs::read(shell.directory.file("countersign.db")).unwrap(), before);
 }
 
 #[test]

@@ -202,13 +202,19 @@ fn a_reload_with_one_wrong_file_changes_nothing_and_names_it() {
         assert_eq!(["the-new-one", WEBHOOK_SECRET].map(|it| service.deliver(it)), [401, 200]);
         service.write(name, &before);
     }
-    // A pipe would keep it from stopping.
-    fs::remove_file(directory.join("letter")).unwrap();
-    assert!(Command::new("mkfifo").arg(directory.join("letter")).status().unwrap().success());
-    service.signal(Signal::HUP);
-    service.hears("letter is no regular file");
-    fs::remove_file(directory.join("letter")).unwrap();
-    service.write("letter", letter);
+    // A pipe that nobody writes to keeps it waiting for two seconds, and named anew as well.
+    assert!(Command::new("mkfifo").arg(directory.join("pipe")).status().unwrap().success());
+    for (line, by) in [
+        ("COUNTERSIGN_LETTER=letter", "COUNTERSIGN_LETTER=pipe"),
+        ("COUNTERSIGN_SUMSUB_SECRET_KEY_FILE=key", "COUNTERSIGN_SUMSUB_SECRET_KEY_FILE=pipe"),
+    ] {
+        assert!(right.contains(line), "{right}");
+        service.write("settings", &right.replace(line, by));
+        service.signal(Signal::HUP);
+        let said = service.hears("nothing was reloaded");
+        assert!(said.contains("nothing came out of this pipe"), "{said}");
+        service.write("settings", &right);
+    }
     assert_eq!(fs::read_to_string(directory.join("settings")).unwrap(), right);
 
     let said = service.reload();
@@ -406,4 +412,42 @@ fn a_server_under_nohup_outlives_sighup() {
 
     assert!(said.contains(r#""settings":"none has changed""#), "{said}");
     assert_eq!(service.deliver(WEBHOOK_SECRET), 200);
+}
+
+#[test]
+fn a_variable_outranks_the_settings_file_by_either_of_its_names() {
+    for (variable, of_file) in [
+        (("COUNTERSIGN_SUMSUB_APP_TOKEN", "sbx:a.b"), "COUNTERSIGN_SUMSUB_APP_TOKEN_FILE=token"),
+        (("COUNTERSIGN_SUMSUB_APP_TOKEN_FILE", "token"), "COUNTERSIGN_SUMSUB_APP_TOKEN=sbx:c.d"),
+    ] {
+        let shell = Shell::new().with(&[variable, ("COUNTERSIGN_SETTINGS_FILE", "settings")]);
+        fs::write(shell.directory.file("token"), "sbx:e.f\n").unwrap();
+        fs::write(shell.directory.file("settings"), of_file).unwrap();
+
+        let shown = shell.json(&["config"]);
+
+        let all = shown["settings"].as_array().unwrap();
+        let token = all.iter().find(|it| it["name"] == "sumsub-app-token").unwrap();
+        let source = token["source"].as_str().unwrap();
+        let is_named = variable.0.ends_with("_FILE");
+        assert_eq!(source, if is_named { "file token" } else { "environment" }, "{token}");
+    }
+}
+
+#[test]
+fn a_line_of_the_settings_file_that_is_no_setting_is_refused_and_its_secret_not_repeated() {
+    for line in [
+        "COUNTERSIGN_SUMSUB_SECRET_KEY: S3CRET==",
+        "export COUNTERSIGN_SUMSUB_SECRET_KEY=S3CRET",
+        "S3CRET",
+    ] {
+        let shell = Shell::new().with(&[("COUNTERSIGN_SETTINGS_FILE", "settings")]);
+        fs::write(shell.directory.file("settings"), format!("\n{line}\n")).unwrap();
+        for command in ["config", "doctor", "serve"] {
+            let ran = shell.run(&[command]);
+            let told = format!("{}{}", ran.out, ran.err);
+            assert!(ran.code == 2 && told.contains("line 2 is no NAME=VALUE"), "{told}");
+            assert!(!told.contains("S3CRET"), "{told}");
+        }
+    }
 }
