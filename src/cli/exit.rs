@@ -149,6 +149,10 @@ impl From<Failure> for CliError {
             }
             Failure::Provider(error) => (Exit::Provider, at_sumsub(error)),
             Failure::Busy => (Exit::Refused, "try again in a moment"),
+            // It passes: whoever starts the service again and again may do so.
+            Failure::Store(error) if error.is_locked() => {
+                (Exit::Refused, "another process is writing: try again in a moment")
+            }
             Failure::Store(error) => (Exit::Register, in_the_register(error)),
             Failure::KeyNotFound => (Exit::NotFound, "`countersign key list` shows what there is"),
             Failure::WebhookEndpointNotFound => {

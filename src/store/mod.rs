@@ -245,6 +245,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether another process held the register for longer than a statement waits for.
+    pub fn is_locked(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        let Self::Sqlite(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+    }
+
     /// The same, said of the file that a damaged copy was taken from.
     #[must_use]
     pub fn about(self, source: &Path) -> Self {

@@ -228,3 +228,16 @@ fn a_register_that_is_open_under_another_hard_link_is_not_served() {
     let (server, _) = serve(&shell);
     assert_eq!(server.terminate(), 0);
 }
+
+#[test]
+fn a_register_that_another_process_is_writing_asks_for_another_attempt_and_no_operator() {
+    let world = World::in_real_time();
+    let shell = shell(&world);
+    shell.parties();
+    let writer = sqlite(&database(&shell));
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let error = shell.run(&["serve", "--listen", "127.0.0.1:0"]).refused(1);
+
+    assert!(error.contains("another process is writing: try again in a moment"), "{error}");
+}
