@@ -288,6 +288,12 @@ fn of_failure(failure: &Failure) -> (u16, &'static str, String) {
             "The key that signing secrets are derived from is missing on our side. Nothing was changed. \
              Ask the server's operator to put it back, then try again.",
         ),
+        Failure::WebhookKeyUnusable(_) => (
+            409,
+            "webhook_secret_unavailable",
+            "The key that signing secrets are derived from cannot be read on our side. Nothing was \
+             changed. Ask the server's operator to mend it, then try again.",
+        ),
         Failure::WebhookSecretUnavailable => (
             409,
             "webhook_secret_unavailable",

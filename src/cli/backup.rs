@@ -11,7 +11,7 @@ use super::output::{Answer, Format, fields, instant};
 use super::progress::Bar;
 use super::wiring::{environment, real_clock};
 use super::{Operator, Shape};
-use crate::outbox::{KeyFit, REMEDY};
+use crate::outbox::KeyFit;
 use crate::store::files::resolved;
 use crate::store::{Losses, Proof, prove, refuse_other_names};
 use crate::usecase::back_up::{BackUpError, Target, back_up};
@@ -231,13 +231,14 @@ fn key_words(key: KeyFit) -> &'static str {
         KeyFit::NotNeeded => "not needed: there are no webhook endpoints",
         KeyFit::Fits => "beside it; every endpoint's secret follows from it",
         KeyFit::Missing(_) => "MISSING",
-        KeyFit::Unreadable(_) => "UNREADABLE",
+        KeyFit::Unreadable(..) => "UNREADABLE",
         KeyFit::Other(_) => "ANOTHER ONE",
     }
 }
 
 fn key_warning(register: &Path, key: KeyFit) -> Option<String> {
-    key.fault(register).map(|it| format!("WARNING: {it}.\nTo mend it, {REMEDY}."))
+    let remedy = key.remedy(register);
+    key.fault(register).map(|it| format!("WARNING: {it}.\nTo mend it, {remedy}."))
 }
 
 fn warned(answer: Answer, register: &Path, key: KeyFit) -> Answer {

@@ -165,6 +165,8 @@ impl From<Failure> for CliError {
                 (Exit::Refused, "`countersign webhook enable` enables it")
             }
             Failure::WebhookKeyMissing => (Exit::Refused, REMEDY),
+            // It says what to do.
+            Failure::WebhookKeyUnusable(_) => (Exit::Refused, ""),
             Failure::WebhookSecretUnavailable => (Exit::Refused, OTHER_KEY),
             Failure::WebhookSecretLimit { .. } => {
                 (Exit::Refused, "nothing was changed; rotate again after that")

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::exit::{CliError, Exit};
 use super::output::{Answer, Format, fields, table};
-use crate::outbox::{KeyFit, KeyStanding, REMEDY, WebhookKey};
+use crate::outbox::{KeyFit, KeyStanding, WebhookKey};
 use crate::store::WebhookEndpoint;
 use crate::usecase::Appliance;
 use crate::usecase::webhook_key::{look, replace_key};
@@ -69,7 +69,9 @@ fn shown(
         }
     };
     Ok(match standing.fit.fault(register) {
-        Some(fault) => answer.telling(format!("{fault}.\nTo mend it, {REMEDY}.")),
+        Some(fault) => {
+            answer.telling(format!("{fault}.\nTo mend it, {}.", standing.fit.remedy(register)))
+        }
         None => answer,
     })
 }
@@ -135,7 +137,7 @@ fn words(fit: KeyFit) -> &'static str {
         KeyFit::NotNeeded => "not needed: there are no webhook endpoints",
         KeyFit::Fits => "fits: every endpoint's secret follows from it",
         KeyFit::Missing(_) => "MISSING",
-        KeyFit::Unreadable(_) => "UNREADABLE",
+        KeyFit::Unreadable(..) => "UNREADABLE",
         KeyFit::Other(_) => "ANOTHER ONE",
     }
 }

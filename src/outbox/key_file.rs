@@ -6,14 +6,17 @@
 //! The file itself is the truth: a server follows what an operator does to it, without a restart.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::is_of_this_machine;
 use super::secret::{KEY_BYTES, Salt, WebhookKey};
@@ -35,9 +38,64 @@ pub enum WebhookKeyError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file holds something else.
-    #[error("{0} is not a webhook key (32 bytes in base64): {REMEDY}")]
-    Unreadable(PathBuf),
+    /// There is something else in its place.
+    #[error("the webhook key {path} cannot be used: {fault}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: KeyFault,
+    },
+}
+
+impl WebhookKeyError {
+    /// What is wrong with the file.
+    pub fn fault(&self) -> KeyFault {
+        match self {
+            Self::File { source, .. } => KeyFault::System(source.raw_os_error()),
+            Self::Unreadable { fault, .. } => *fault,
+        }
+    }
+}
+
+/// What is wrong with a key file that cannot be read as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// The system does not give it, with this error's number.
+    System(Option<i32>),
+    /// A directory has its name.
+    Directory,
+    /// A pipe, a socket or a device has its name: it is not read, since that may never end.
+    NoFile,
+    /// A link has its name, with nothing at its end.
+    DanglingLink,
+    /// Nothing is in it.
+    Empty,
+    /// Something else is in it.
+    NoKey,
+}
+
+impl KeyFault {
+    fn is_of_permission(self) -> bool {
+        let is = |number| [Errno::ACCESS, Errno::PERM].iter().any(|it| it.raw_os_error() == number);
+        matches!(self, Self::System(Some(number)) if is(number))
+    }
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System(Some(number)) => {
+                return std::io::Error::from_raw_os_error(*number).fmt(f);
+            }
+            Self::System(None) => "the system does not give it",
+            Self::Directory => "it is a directory",
+            Self::NoFile => "it is a pipe, a socket or a device, and no file",
+            Self::DanglingLink => "it is a symbolic link to nothing",
+            Self::Empty => "it is empty",
+            Self::NoKey => "it is no webhook key (32 bytes in base64)",
+        })
+    }
 }
 
 /// Whether the webhook key beside a register is the one that its endpoints' secrets come from.
@@ -50,8 +108,8 @@ pub enum KeyFit {
     Fits,
     /// There is none, and this many endpoints need one.
     Missing(usize),
-    /// There is a file that cannot be read as one, and this many endpoints need one.
-    Unreadable(usize),
+    /// There is a file that cannot be read as one for this reason, and this many endpoints need one.
+    Unreadable(usize, KeyFault),
     /// There is one, from which this many endpoints' secrets do not follow.
     Other(usize),
 }
@@ -61,7 +119,7 @@ impl KeyFit {
     pub fn unfit_endpoints(self) -> usize {
         match self {
             Self::NotNeeded | Self::Fits => 0,
-            Self::Missing(count) | Self::Unreadable(count) | Self::Other(count) => count,
+            Self::Missing(count) | Self::Unreadable(count, _) | Self::Other(count) => count,
         }
     }
 
@@ -75,7 +133,7 @@ impl KeyFit {
         match self {
             Self::NotNeeded => "not_needed",
             Self::Fits => "fits",
-            Self::Missing(_) | Self::Unreadable(_) => "missing",
+            Self::Missing(_) | Self::Unreadable(..) => "missing",
             Self::Other(_) => "other",
         }
     }
@@ -87,8 +145,8 @@ impl KeyFit {
         let (what, count) = match self {
             Self::NotNeeded | Self::Fits => return None,
             Self::Missing(count) => (format!("there is no webhook key at {file}"), count),
-            Self::Unreadable(count) => {
-                (format!("{file} cannot be read, or is no webhook key (32 bytes in base64)"), count)
+            Self::Unreadable(count, fault) => {
+                (format!("the webhook key {file} cannot be used: {fault}"), count)
             }
             Self::Other(count) => (format!("{file} is another webhook key"), count),
         };
@@ -98,6 +156,36 @@ impl KeyFit {
              there waits"
         ))
     }
+
+    /// What to do about it; follows [`Self::fault`].
+    pub fn remedy(self, register: &Path) -> String {
+        match self {
+            Self::Unreadable(_, fault) => remedy(register, fault),
+            Self::NotNeeded | Self::Fits | Self::Missing(_) | Self::Other(_) => REMEDY.to_owned(),
+        }
+    }
+}
+
+/// What to do about a key file with this fault. One that may only not be read is not lost.
+pub fn remedy(register: &Path, fault: KeyFault) -> String {
+    if !fault.is_of_permission() {
+        return match fault {
+            KeyFault::System(_) => {
+                "see to what the system says: the key itself may be well".to_owned()
+            }
+            _ => REMEDY.to_owned(),
+        };
+    }
+    let path = WebhookKey::path(register);
+    let path = path.display();
+    let Ok(owner) = std::fs::metadata(register) else {
+        return format!("give {path} to the register's user (`chown`), and `chmod 600 {path}`");
+    };
+    format!(
+        "give the file to the register's user: `chown {}:{} {path}` and `chmod 600 {path}`",
+        owner.uid(),
+        owner.gid()
+    )
 }
 
 /// How the key file stood when it was looked at.
@@ -161,7 +249,7 @@ impl KeyFile {
         }
         let path = WebhookKey::path(&self.register);
         create(&path).map_err(|source| WebhookKeyError::File { path: path.clone(), source })?;
-        self.read()?.ok_or(WebhookKeyError::Unreadable(path))
+        self.read()?.ok_or(WebhookKeyError::Unreadable { path, fault: KeyFault::DanglingLink })
     }
 
     /// Puts a new key in the place of whatever is there. What was there is kept under the name that this
@@ -204,7 +292,7 @@ impl KeyFile {
             (_, 0) => KeyFit::Fits,
             (Ok(Some(_)), count) => KeyFit::Other(count),
             (Ok(None), count) => KeyFit::Missing(count),
-            (Err(_), count) => KeyFit::Unreadable(count),
+            (Err(error), count) => KeyFit::Unreadable(count, error.fault()),
         };
         KeyStanding { fit, unfit }
     }
@@ -215,11 +303,14 @@ impl WebhookKey {
     pub fn read(register: &Path) -> Result<Option<Self>, WebhookKeyError> {
         let path = Self::path(register);
         match read_text(&path) {
-            Ok(text) => Self::parse(&text).map(Some).ok_or(WebhookKeyError::Unreadable(path)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                Err(WebhookKeyError::Unreadable(path))
+            Ok(Ok(text)) if text.trim_ascii().is_empty() => {
+                Err(WebhookKeyError::Unreadable { path, fault: KeyFault::Empty })
             }
+            Ok(Ok(text)) => Self::parse(&text)
+                .map(Some)
+                .ok_or(WebhookKeyError::Unreadable { path, fault: KeyFault::NoKey }),
+            Ok(Err(fault)) => Err(WebhookKeyError::Unreadable { path, fault }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(WebhookKeyError::File { path, source }),
         }
     }
@@ -231,15 +322,30 @@ impl WebhookKey {
         PathBuf::from(name)
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        STANDARD.decode(text.trim()).ok()?.try_into().ok().map(Self::new)
+    fn parse(text: &[u8]) -> Option<Self> {
+        STANDARD.decode(text.trim_ascii()).ok()?.try_into().ok().map(Self::new)
     }
 }
 
-fn read_text(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(1024).read_to_string(&mut text)?;
-    Ok(text)
+/// What is in a regular file. Anything else is not read: a pipe that nobody writes to would keep the
+/// reader for ever.
+fn read_text(path: &Path) -> std::io::Result<Result<Vec<u8>, KeyFault>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        // What a socket and a device without a driver say.
+        Err(Errno::NXIO | Errno::NODEV) => return Ok(Err(KeyFault::NoFile)),
+        opened => File::from(opened?),
+    };
+    let what = file.metadata()?;
+    if what.is_dir() {
+        return Ok(Err(KeyFault::Directory));
+    }
+    if !what.is_file() {
+        return Ok(Err(KeyFault::NoFile));
+    }
+    let mut text = Vec::new();
+    file.take(1024).read_to_end(&mut text)?;
+    Ok(Ok(text))
 }
 
 /// Written aside and linked into place, so that nobody ever reads half a key.

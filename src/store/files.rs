@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::StatVfsMountFlags;
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 
 use crate::store::StoreError;
 
@@ -73,9 +73,16 @@ pub fn rename_durably(from: &Path, to: &Path) -> Result<(), StoreError> {
     sync_directory(directory_of(to))
 }
 
-/// Copies a file to a new, private one, on disk when this returns.
+/// Copies a file to a new, private one, on disk when this returns. A pipe is refused: what comes out of
+/// it may never end.
 pub fn copy_private(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let mut source = File::open(from).map_err(|it| file_error("read", from, &it))?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(from, flags, Mode::empty());
+    let mut source = File::from(opened.map_err(|it| file_error("read", from, &it.into()))?);
+    if !source.metadata().is_ok_and(|it| it.is_file()) {
+        let error = std::io::Error::other("it is no regular file");
+        return Err(file_error("read", from, &error));
+    }
     let mut copy = create_private(to)?;
     std::io::copy(&mut source, &mut copy)
         .and_then(|_bytes| copy.sync_all())

@@ -311,6 +311,9 @@ pub enum Failure {
     /// There is no webhook key, and endpoints' secrets come from one.
     #[error("the webhook key is missing, and webhook endpoints' secrets come from it")]
     WebhookKeyMissing,
+    /// There is a webhook key that cannot be used; the text says why, and what to do, for the operator.
+    #[error("{0}")]
+    WebhookKeyUnusable(String),
     /// The server's webhook key is not the one that the secret was derived from.
     #[error("the webhook key is not the one that this endpoint's secret was derived from")]
     WebhookSecretUnavailable,

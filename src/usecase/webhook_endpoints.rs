@@ -10,7 +10,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::outbox::{Outbox, Salt, Secret, WebhookKey};
 use crate::store::{Salts, WebhookEndpoint};
 use crate::usecase::authorizations::{Page, page};
-use crate::usecase::webhook_key::key_for_secrets;
+use crate::usecase::webhook_key::{key_for_secrets, present_key};
 use crate::usecase::{Also, Appliance, Failure};
 
 /// The most endpoints of an organization: bounds what one of its events costs everybody.
@@ -172,7 +172,7 @@ pub fn webhook_secret(
 ) -> Result<SecretInForce, Failure> {
     let endpoint = webhook_endpoint(appliance, owner, id)?;
     let now = (appliance.clock)();
-    let key = appliance.outbox.key.read().ok().flatten().ok_or(Failure::WebhookKeyMissing)?;
+    let key = present_key(appliance)?.ok_or(Failure::WebhookKeyMissing)?;
     let secret = secret_in_force(&key, &endpoint).ok_or(Failure::WebhookSecretUnavailable)?;
     let previous_until = former_in_force(&endpoint, now).map(|(_, until)| until).max();
     Ok(SecretInForce { secret, previous_until })

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{KeyFile, KeyFit, KeyStanding, REMEDY, WebhookKey, WebhookKeyError};
+use crate::outbox::{KeyFile, KeyFit, KeyStanding, WebhookKey, WebhookKeyError, remedy};
 use crate::store::{Salts, StoreError};
 use crate::usecase::back_up::stamp;
 use crate::usecase::{Appliance, Failure};
@@ -63,7 +63,10 @@ fn log_change(register: &Path, before: KeyFit, now: KeyFit) {
         return;
     }
     match now.fault(register) {
-        Some(fault) => tracing::error!(endpoints = now.unfit_endpoints(), "{fault}: {REMEDY}"),
+        Some(fault) => {
+            let remedy = now.remedy(register);
+            tracing::error!(endpoints = now.unfit_endpoints(), "{fault}: {remedy}");
+        }
         None if !before.is_good() => {
             tracing::info!("the webhook key fits again: what waited for it is sent");
         }
@@ -71,18 +74,25 @@ fn log_change(register: &Path, before: KeyFit, now: KeyFit) {
     }
 }
 
+/// The key that secrets are derived from, if there is one.
+pub(super) fn present_key(appliance: &Appliance) -> Result<Option<WebhookKey>, Failure> {
+    let file = &appliance.outbox.key;
+    file.read().map_err(|error| unusable(file.register(), &error))
+}
+
 /// The key that a new secret is derived from; created if nothing has needed one before.
 pub(super) fn key_for_secrets(appliance: &Appliance) -> Result<WebhookKey, Failure> {
-    let file = &appliance.outbox.key;
-    match file.read() {
-        Ok(Some(key)) => return Ok(key),
-        Ok(None) => {}
-        Err(_) => return Err(Failure::WebhookKeyMissing),
+    if let Some(key) = present_key(appliance)? {
+        return Ok(key);
     }
     if !appliance.store.read(|register| register.endpoint_salts())?.is_empty() {
         return Err(Failure::WebhookKeyMissing);
     }
-    file.read_or_create().map_err(Failure::from)
+    let file = &appliance.outbox.key;
+    file.read_or_create().map_err(|error| match error {
+        WebhookKeyError::Unreadable { .. } => unusable(file.register(), &error),
+        WebhookKeyError::File { path, source } => cannot("create", path, &source),
+    })
 }
 
 /// The key that the addresses of links are derived from. Without one a link has an address that cannot
@@ -101,17 +111,16 @@ pub(super) fn key_for_links(appliance: &Appliance) -> Option<WebhookKey> {
 /// Puts a new key in the place of one that is lost. Answers where the file is kept that was there.
 pub fn replace_key(appliance: &Appliance) -> Result<Option<PathBuf>, Failure> {
     let ending = format!(".replaced-{}", stamp((appliance.clock)()));
-    Ok(appliance.outbox.key.replace(&ending)?)
+    appliance.outbox.key.replace(&ending).map_err(|error| match error {
+        WebhookKeyError::Unreadable { .. } => unusable(appliance.outbox.key.register(), &error),
+        WebhookKeyError::File { path, source } => cannot("replace", path, &source),
+    })
 }
 
-impl From<WebhookKeyError> for Failure {
-    fn from(error: WebhookKeyError) -> Self {
-        match error {
-            WebhookKeyError::Unreadable(_) => Self::WebhookKeyMissing,
-            WebhookKeyError::File { path, source } => {
-                let why = source.to_string();
-                Self::Store(StoreError::File { doing: "use", path, why })
-            }
-        }
-    }
+fn unusable(register: &Path, error: &WebhookKeyError) -> Failure {
+    Failure::WebhookKeyUnusable(format!("{error}: {}", remedy(register, error.fault())))
+}
+
+fn cannot(doing: &'static str, path: PathBuf, error: &std::io::Error) -> Failure {
+    Failure::Store(StoreError::File { doing, path, why: error.to_string() })
 }

@@ -103,6 +103,20 @@ impl Shell {
         ran(&mut self.command(arguments))
     }
 
+    /// Behind another command.
+    pub(crate) fn run_behind(&self, wrapper: &[&str], arguments: &[&str]) -> Ran {
+        let command = self.command(arguments);
+        let mut behind = Command::new(wrapper[0]);
+        behind
+            .args(&wrapper[1..])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .current_dir(&self.directory.0)
+            .env_clear()
+            .envs(command.get_envs().filter_map(|(name, it)| Some((name, it?))));
+        ran(&mut behind)
+    }
+
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let arguments = [arguments, &["--json"]].concat();
         let text = self.run(&arguments).ok();

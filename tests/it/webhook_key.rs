@@ -2,6 +2,7 @@
 //! meanwhile, and what heals it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use countersign::http::Request;
 use countersign::usecase::decide::Decision;
 use countersign::usecase::deliver_events::{Courier, deliver_due};
 use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
 use crate::backup::{names, register};
@@ -452,9 +454,9 @@ fn a_server_without_its_key_starts_answers_and_says_so() {
         let told = lines(server.0.stderr.take().unwrap(), 2);
 
         for words in ["ERROR", "1 webhook endpoint", "from a backup", "webhook key --new"] {
-            assert!(told[0].contains(words), "{words}: {told:?}");
+            assert!(told.iter().any(|it| it.contains(words)), "{words}: {told:?}");
         }
-        let url = told[1].split_whitespace().find(|it| it.starts_with("http://")).unwrap();
+        let url = address(&told);
         let ready = || crate::cli::http("GET", &format!("{url}/readyz"), &[]);
         let (status, body) = ready();
         assert_eq!((status, &body["webhookKey"]), (200, &json!(word)));
@@ -462,6 +464,13 @@ fn a_server_without_its_key_starts_answers_and_says_so() {
         wait_until(&|| ready().1["webhookKey"] == "fits");
         assert_eq!(server.terminate(), 0);
     }
+}
+
+/// Where a server says that it serves. The log has a thread of its own, so that line may come before
+/// or after another.
+fn address(told: &[String]) -> &str {
+    let words = told.iter().flat_map(|it| it.split_whitespace());
+    words.into_iter().find(|it| it.starts_with("http://")).unwrap()
 }
 
 #[test]
@@ -474,4 +483,120 @@ fn a_key_that_fits_is_not_mentioned_at_the_start() {
 
     assert!(url.starts_with("http://"), "the first line is the address");
     assert_eq!(server.terminate(), 0);
+}
+
+/// A pipe that nobody writes to.
+fn pipe(at: &Path) {
+    mknodat(CWD, at, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
+type Makes = fn(&Path);
+
+/// What has the key's name and is no key, each with the words for it.
+fn unusable() -> [(Makes, &'static str); 4] {
+    [
+        (pipe, "it is a pipe"),
+        (|at| fs::create_dir(at).unwrap(), "it is a directory"),
+        (|at| fs::write(at, "\n").unwrap(), "it is empty"),
+        (|at| fs::write(at, "not a key\n").unwrap(), "it is no webhook key"),
+    ]
+}
+
+fn finding(shell: &Shell) -> Value {
+    let ran = shell.run(&["doctor", "--json"]);
+    let diagnosis: Value = serde_json::from_str(&ran.out).unwrap();
+    let findings = diagnosis["findings"].as_array().unwrap().clone();
+    findings.into_iter().find(|it| it["check"] == "webhook key").unwrap()
+}
+
+#[test]
+fn a_key_file_that_cannot_be_used_is_reported_with_its_reason() {
+    for (make, reason) in unusable() {
+        let (shell, broker, _) = register();
+        fs::remove_file(key_of(&shell)).unwrap();
+        make(&key_of(&shell));
+
+        let shown = shell.run(&["webhook", "key"]);
+        let created = ["webhook", "create", "--org", &broker, "--url", "http://127.0.0.1:9/other"];
+        let refused = shell.run(&created).refused(1);
+        let found = finding(&shell);
+
+        for told in [&shown.err, &refused, &found["what"].as_str().unwrap().to_owned()] {
+            assert!(told.contains(reason), "{reason}: {told}");
+        }
+        assert!(refused.contains("from a backup"), "{refused}");
+        assert_eq!(found["severity"], "error");
+    }
+}
+
+#[test]
+fn a_pipe_as_the_key_file_hangs_no_server_and_no_command() {
+    let world = World::in_real_time();
+    let shell = shell(&world).with(&[crate::cli::RECEIVERS]);
+    let (broker, _) = shell.parties();
+    let url = ["--url", "http://127.0.0.1:9/hook"];
+    shell.run(&[&["webhook", "create", "--org", &broker], &url[..]].concat()).ok();
+    shell.run(&["backup", "before.db"]).ok();
+    fs::remove_file(key_of(&shell)).unwrap();
+    pipe(&key_of(&shell));
+
+    let mut server = Resident::start(&shell, &["serve", "--listen", "127.0.0.1:0"]);
+    let told = lines(server.0.stderr.take().unwrap(), 2);
+    let url = address(&told);
+    let (status, ready) = crate::cli::http("GET", &format!("{url}/readyz"), &[]);
+    assert_eq!((status, &ready["webhookKey"]), (200, &json!("missing")));
+    assert_eq!(server.terminate(), 0);
+
+    let warned = shell.run(&["backup", "meanwhile.db"]);
+    assert!(warned.err.contains("WARNING"), "{warned:?}");
+    warned.ok();
+}
+
+/// Runs a command to which a file's mode matters even as root; `None`: that cannot be done here.
+fn without_privilege(shell: &Shell, arguments: &[&str]) -> Option<crate::cli::Ran> {
+    if !rustix::process::geteuid().is_root() {
+        return Some(shell.run(arguments));
+    }
+    let drops = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"];
+    std::process::Command::new("setpriv").arg("-V").output().ok()?;
+    Some(shell.run_behind(&drops, arguments))
+}
+
+#[test]
+fn a_key_that_may_not_be_read_is_given_back_to_its_user_and_not_replaced() {
+    let (shell, broker, _) = register();
+    fs::set_permissions(key_of(&shell), fs::Permissions::from_mode(0o000)).unwrap();
+    let create = ["webhook", "create", "--org", &broker, "--url", "http://127.0.0.1:9/other"];
+
+    for command in [&["webhook", "key"][..], &create, &["doctor"]] {
+        let Some(ran) = without_privilege(&shell, command) else {
+            println!("skipped: only setpriv (util-linux) takes root's privileges away");
+            return;
+        };
+
+        let told = ran.out + &ran.err;
+        for words in ["Permission denied", "chown", "chmod 600"] {
+            assert!(told.contains(words), "{command:?}: {words}: {told}");
+        }
+        assert!(!told.contains("--new"), "{command:?}: {told}");
+    }
+}
+
+#[test]
+fn without_endpoints_an_unusable_key_is_named_for_what_it_is() {
+    for (make, reason) in unusable() {
+        let shell = Shell::new().with(&[crate::cli::RECEIVERS]);
+        let (broker, _) = shell.parties();
+        assert_eq!(finding(&shell)["severity"], "fine");
+        fs::remove_file(key_of(&shell)).unwrap();
+        make(&key_of(&shell));
+
+        let create = ["webhook", "create", "--org", &broker, "--url", "http://127.0.0.1:9/hook"];
+        let refused = shell.run(&create).refused(1);
+        let found = finding(&shell);
+
+        assert!(refused.contains(reason) && !refused.contains("come from it"), "{refused}");
+        assert_eq!(found["severity"], "warning", "{found}");
+        assert!(found["what"].as_str().unwrap().contains(reason), "{found}");
+    }
 }

@@ -7,7 +7,7 @@ use super::{Finding, receivers, verdicts};
 use crate::cli::wiring::{environment, letter as read_letter};
 use crate::config::{Config, Source, World, nearest};
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{KeyFit, REMEDY, WebhookKey};
+use crate::outbox::{KeyFit, WebhookKey, remedy};
 use crate::store::files::{beside, directory_of, free_bytes};
 use crate::store::{Opening, Salts, ServingLock, Store, StoreError, refuse_other_names};
 use crate::usecase::back_up::backups_of;
@@ -267,9 +267,17 @@ fn webhook_key(config: &Config, endpoints: &[(String, Salts)]) -> Finding {
             CHECK,
             fault,
             "Receivers are not told of anything, and backups made now are without the right key.",
-            REMEDY,
+            fit.remedy(&config.database),
         ),
-        None if fit == KeyFit::NotNeeded => Finding::fine(CHECK, "no webhook endpoint needs one"),
+        None if fit == KeyFit::NotNeeded => match WebhookKey::read(&config.database) {
+            Ok(_) => Finding::fine(CHECK, "no webhook endpoint needs one"),
+            Err(error) => Finding::warning(
+                CHECK,
+                error.to_string(),
+                "No webhook endpoint needs one yet, and none can be created.",
+                remedy(&config.database, error.fault()),
+            ),
+        },
         None => Finding::fine(CHECK, "every endpoint's secret follows from it"),
     }
 }
