@@ -140,7 +140,7 @@ pub(super) fn put_back(
     let restored =
         restore(&arguments.from, register, overwrite, real_clock()(), &mut |it| shown.tell(it));
     drop(shown);
-    let Restored { proof, key, aside, lost } = restored?;
+    let Restored { proof, key, key_owner_fault, aside, lost } = restored?;
     let answer = match arguments.shape.format() {
         Format::Json => {
             let mut value = shape("restore", register.0, &proof, key);
@@ -162,6 +162,7 @@ pub(super) fn put_back(
         )
     }));
     story.extend(key_warning(register.0, key));
+    story.extend(key_owner_fault.map(|it| format!("WARNING: {it}.")));
     Ok(if story.is_empty() { answer } else { answer.telling(story.join("\n")) })
 }
 
@@ -327,7 +328,9 @@ impl From<RestoreError> for CliError {
     fn from(error: RestoreError) -> Self {
         let (exit, advice) = match &error {
             RestoreError::Store(error) => return error.clone().into(),
-            RestoreError::NotProven { .. } => (Exit::Register, String::new()),
+            RestoreError::NotProven { .. } | RestoreError::KeyLeft { .. } => {
+                (Exit::Register, String::new())
+            }
             RestoreError::NoRoom(_)
             | RestoreError::Itself(_)
             | RestoreError::OtherEnvironment { .. } => (Exit::Refused, String::new()),

@@ -90,6 +90,8 @@ fn replaced(
     let kept = kept.map_or_else(String::new, |it| {
         format!(" The file that was there is kept as {}.", it.display())
     });
+    let owner = appliance.outbox.key.owner_fault();
+    let owner = owner.map_or_else(String::new, |it| format!("\nWARNING: {it}."));
     let next = if standing.unfit.is_empty() {
         "No endpoint needs to be rotated."
     } else {
@@ -98,7 +100,7 @@ fn replaced(
     };
     Ok(answer.telling(format!(
         "There is a new webhook key at {}.{kept}\n{next} Customers' links get new addresses with \
-         their next session; those that are out go on working. Back the register up now.",
+         their next session; those that are out go on working. Back the register up now.{owner}",
         path.display()
     )))
 }

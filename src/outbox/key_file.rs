@@ -21,6 +21,7 @@ use rustix::io::Errno;
 use super::is_of_this_machine;
 use super::secret::{KEY_BYTES, Salt, WebhookKey};
 use crate::domain::timestamp::Timestamp;
+use crate::store::files::give_to_owner_of;
 
 /// What to do about a key that does not fit; follows a sentence that says so.
 pub const REMEDY: &str = "put the right file back from a backup, or, if it is lost for good, run \
@@ -248,7 +249,8 @@ impl KeyFile {
             return Ok(key);
         }
         let path = WebhookKey::path(&self.register);
-        create(&path).map_err(|source| WebhookKeyError::File { path: path.clone(), source })?;
+        self.create(&path)
+            .map_err(|source| WebhookKeyError::File { path: path.clone(), source })?;
         self.read()?.ok_or(WebhookKeyError::Unreadable { path, fault: KeyFault::DanglingLink })
     }
 
@@ -258,15 +260,82 @@ impl KeyFile {
         let path = WebhookKey::path(&self.register);
         let mut aside = path.as_os_str().to_owned();
         aside.push(ending);
-        let aside = PathBuf::from(aside);
-        let failed = |source| WebhookKeyError::File { path: path.clone(), source };
-        let kept = match std::fs::rename(&path, &aside) {
-            Ok(()) => Some(aside),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(failed(error)),
+        let key = WebhookKey::random();
+        key.and_then(|key| self.put(&key, PathBuf::from(aside)))
+            .map_err(|source| WebhookKeyError::File { path, source })
+    }
+
+    /// Puts this key in the place of whatever is there, and answers under which name that is kept, if
+    /// anything was there. An error leaves what was there where it was.
+    pub fn put(&self, key: &WebhookKey, aside: PathBuf) -> std::io::Result<Option<PathBuf>> {
+        let path = WebhookKey::path(&self.register);
+        let fresh = self.written_aside(key)?;
+        let put = keep(&path, &aside).and_then(|kept| {
+            let put = std::fs::rename(&fresh, &path).and_then(|()| sync_directory_of(&path));
+            if put.is_err() && kept != Kept::Nothing {
+                std::fs::rename(&aside, &path)?;
+                // Where both are names of one file, a rename leaves both.
+                drop(std::fs::remove_file(&aside));
+            }
+            put.map(|()| kept)
+        });
+        if put.is_err() {
+            drop(std::fs::remove_file(&fresh));
+        }
+        Ok((put? != Kept::Nothing).then_some(aside))
+    }
+
+    /// What keeps the register's user from the key, if another user made it; `None`: nothing does.
+    pub fn owner_fault(&self) -> Option<String> {
+        let path = WebhookKey::path(&self.register);
+        let (of, is) = (std::fs::metadata(&self.register).ok()?, std::fs::metadata(&path).ok()?);
+        let path = path.display();
+        let is_private = is.mode() & 0o044 == 0;
+        (of.uid() != is.uid() && is_private).then(|| {
+            format!(
+                "the webhook key {path} belongs to another user than the register: \
+                 `chown {}:{} {path}` gives it to the register's",
+                of.uid(),
+                of.gid()
+            )
+        })
+    }
+
+    /// Written aside and linked into place, so that nobody ever reads half a key.
+    fn create(&self, path: &Path) -> std::io::Result<()> {
+        let fresh = self.written_aside(&WebhookKey::random()?)?;
+        let linked = match std::fs::hard_link(&fresh, path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
         };
-        create(&path).map_err(failed)?;
-        Ok(kept)
+        drop(std::fs::remove_file(&fresh));
+        linked?;
+        // A secret that was handed out must not be lost with the power.
+        sync_directory_of(path)
+    }
+
+    /// A new file with this key, on disk, which only the register's user can read.
+    fn written_aside(&self, key: &WebhookKey) -> std::io::Result<PathBuf> {
+        // A name that no other thread or process has, or what one has just linked is written over.
+        let mut own = [0_u8; 8];
+        getrandom::fill(&mut own).map_err(|_os| std::io::Error::other("no randomness"))?;
+        let mut fresh = WebhookKey::path(&self.register).into_os_string();
+        fresh.push(format!(".{:016x}", u64::from_be_bytes(own)));
+        let fresh = PathBuf::from(fresh);
+        let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh);
+        let written = opened.and_then(|mut file| {
+            writeln!(file, "{}", STANDARD.encode(key.bytes()))?;
+            // Root may make it for a server that is not root.
+            give_to_owner_of(&file, &self.register);
+            file.sync_all()
+        });
+        match written {
+            Ok(()) => Ok(fresh),
+            Err(error) => {
+                drop(std::fs::remove_file(&fresh));
+                Err(error)
+            }
+        }
     }
 
     /// Whether the secrets of these endpoints follow from the key: each with its id, the salt of its
@@ -322,6 +391,12 @@ impl WebhookKey {
         PathBuf::from(name)
     }
 
+    fn random() -> std::io::Result<Self> {
+        let mut bytes = [0_u8; KEY_BYTES];
+        getrandom::fill(&mut bytes).map_err(|_os| std::io::Error::other("no randomness"))?;
+        Ok(Self::new(bytes))
+    }
+
     fn parse(text: &[u8]) -> Option<Self> {
         STANDARD.decode(text.trim_ascii()).ok()?.try_into().ok().map(Self::new)
     }
@@ -348,34 +423,25 @@ fn read_text(path: &Path) -> std::io::Result<Result<Vec<u8>, KeyFault>> {
     Ok(Ok(text))
 }
 
-/// Written aside and linked into place, so that nobody ever reads half a key.
-fn create(path: &Path) -> std::io::Result<()> {
-    let mut bytes = [0_u8; KEY_BYTES];
-    getrandom::fill(&mut bytes).map_err(|_os| std::io::Error::other("no randomness"))?;
-    // A name that no other thread or process has, or what one has just linked is written over.
-    let mut own = [0_u8; 8];
-    getrandom::fill(&mut own).map_err(|_os| std::io::Error::other("no randomness"))?;
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{:016x}", u64::from_be_bytes(own)));
-    let aside = PathBuf::from(aside);
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)
-        .and_then(|mut file| {
-            writeln!(file, "{}", STANDARD.encode(bytes))?;
-            file.sync_all()
-        })
-        .and_then(|()| match std::fs::hard_link(&aside, path) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        });
-    drop(std::fs::remove_file(&aside));
-    written?;
-    // A secret that was handed out must not be lost with the power.
-    match path.parent().filter(|it| !it.as_os_str().is_empty()) {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => File::open(".")?.sync_all(),
+/// Whether there was anything to keep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Nothing,
+    Something,
+}
+
+/// Gives a file another name besides its own, or instead of it where it cannot have two.
+fn keep(path: &Path, aside: &Path) -> std::io::Result<Kept> {
+    match std::fs::hard_link(path, aside) {
+        Ok(()) => Ok(Kept::Something),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Kept::Nothing),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+        // A directory, or a file system without hard links.
+        Err(_) => std::fs::rename(path, aside).map(|()| Kept::Something),
     }
+}
+
+fn sync_directory_of(path: &Path) -> std::io::Result<()> {
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -66,13 +66,17 @@ impl fmt::Debug for Secret {
 }
 
 /// The server's key, from which every endpoint's secret is derived. Never printed by `Debug`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct WebhookKey([u8; KEY_BYTES]);
 
 impl WebhookKey {
     /// A key of these bytes.
     pub fn new(bytes: [u8; KEY_BYTES]) -> Self {
         Self(bytes)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.0
     }
 
     /// The secret of an endpoint with this salt.

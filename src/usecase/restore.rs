@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::environment::Environment;
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{KeyFit, WebhookKey};
-use crate::store::files::{beside, copy_private, directory_of, rename_durably, resolved};
+use crate::outbox::{KeyFile, KeyFit, WebhookKey};
+use crate::store::files::{beside, directory_of, give_to_owner_of, rename_durably, resolved};
 use crate::store::{
     Held, Losses, Progress, Proof, ServingLock, StoreError, copy_register, losses, prove,
     put_in_place, refuse_other_names, register_bytes,
@@ -34,6 +34,8 @@ pub struct Restored {
     pub proof: Proof,
     /// How the webhook key beside it fits.
     pub key: KeyFit,
+    /// What keeps the register's user from the key, and what gives it to them; `None`: nothing does.
+    pub key_owner_fault: Option<String>,
     /// Where the register is that was there before, if there was one.
     pub aside: Option<PathBuf>,
     /// What the register before held besides, if it could be compared.
@@ -76,6 +78,14 @@ pub enum RestoreError {
     /// The register holds what the backup does not.
     #[error("the register holds what the backup does not")]
     WouldLose(Box<Losses>),
+    /// It failed late, and the key that was there could not be put back either.
+    #[error("{error}; and {key}")]
+    KeyLeft {
+        /// What failed.
+        error: Box<StoreError>,
+        /// What is the matter with the key, and what to do by hand.
+        key: String,
+    },
     /// The register cannot be read, so nobody can say what would be lost.
     #[error("what would be lost cannot be told, because {0}")]
     CannotCompare(StoreError),
@@ -122,14 +132,22 @@ pub fn restore(
     if let Some(held) = held {
         held.let_go(&lock)?;
     }
-    if takes_key(backup, register, &proof) {
-        restore_key(backup, register, &aside)?;
+    give_to_owner_of(&fresh.file, register);
+    let key = takes_key(backup, register, &proof)
+        .map(|key| restore_key(&key, register, &aside))
+        .transpose()?;
+    if let Err(error) = put_in_place(register, &fresh.path, &aside) {
+        return Err(match key {
+            // The register that was there is there still, and belongs with the key that was there.
+            Some(kept) if fresh.path.exists() => key_put_back(register, kept, error),
+            _ => error.into(),
+        });
     }
-    put_in_place(register, &fresh.path, &aside)?;
     // The name is gone with the rename.
     drop(fresh);
     let key = fit_beside(register, &proof.endpoint_salts);
-    Ok(Restored { proof, key, aside: had_register.then_some(aside), lost })
+    let key_owner_fault = KeyFile::beside(register).owner_fault();
+    Ok(Restored { proof, key, key_owner_fault, aside: had_register.then_some(aside), lost })
 }
 
 /// Whether two paths name one file, by whatever links.
@@ -177,27 +195,47 @@ fn compared(register: &Path, copy: &Path) -> Option<Result<Losses, StoreError>> 
     holds.then(|| losses(register, copy))
 }
 
-/// Whether the backup's key takes the place of the register's: if there is one and it is another one,
+/// The backup's key, if it takes the place of the register's: if there is one and it is another one,
 /// unless only the register's fits what is restored.
-fn takes_key(backup: &Path, register: &Path, proof: &Proof) -> bool {
-    let read = |it: &Path| std::fs::read(WebhookKey::path(it)).ok();
+fn takes_key(backup: &Path, register: &Path, proof: &Proof) -> Option<WebhookKey> {
+    let read = |it: &Path| WebhookKey::read(it).ok().flatten();
     let fit = |it: &Path| fit_beside(it, &proof.endpoint_salts);
-    matches!(WebhookKey::read(backup), Ok(Some(_)))
-        && read(backup) != read(register)
-        && (fit(backup).is_good() || !fit(register).is_good())
+    let key = read(backup)?;
+    (read(register).as_ref() != Some(&key) && (fit(backup).is_good() || !fit(register).is_good()))
+        .then_some(key)
 }
 
 /// The key goes first: a kill before the register follows leaves secrets that are not at hand, which
-/// says so and signs nothing wrongly, and restoring again heals it.
-fn restore_key(backup: &Path, register: &Path, aside: &Path) -> Result<(), RestoreError> {
-    let (key, fresh) = (WebhookKey::path(register), WebhookKey::path(&beside(register, ".fresh")));
-    if fresh.exists() {
-        crate::usecase::back_up::remove(&fresh)?;
+/// says so and signs nothing wrongly, and restoring again heals it. Answers where the key is that was
+/// there before, if there was one.
+fn restore_key(
+    key: &WebhookKey,
+    register: &Path,
+    aside: &Path,
+) -> Result<Option<PathBuf>, StoreError> {
+    let put = KeyFile::beside(register).put(key, WebhookKey::path(aside));
+    put.map_err(|error| StoreError::File {
+        doing: "replace",
+        path: WebhookKey::path(register),
+        why: error.to_string(),
+    })
+}
+
+/// Undoes [`restore_key`] after an error.
+fn key_put_back(register: &Path, kept: Option<PathBuf>, error: StoreError) -> RestoreError {
+    let key = WebhookKey::path(register);
+    let back = match &kept {
+        Some(kept) => rename_durably(kept, &key),
+        None => crate::usecase::back_up::remove(&key),
+    };
+    let Err(fault) = back else { return error.into() };
+    let key = key.display();
+    let by_hand = kept.map_or_else(
+        || format!("there was none before, so remove it: `rm {key}`"),
+        |kept| format!("put back the one that was there: `mv {} {key}`", kept.display()),
+    );
+    RestoreError::KeyLeft {
+        error: Box::new(error),
+        key: format!("the webhook key {key} is the backup's now, because {fault}: {by_hand}"),
     }
-    copy_private(&WebhookKey::path(backup), &fresh)?;
-    if key.exists() {
-        copy_private(&key, &WebhookKey::path(aside))?;
-    }
-    rename_durably(&fresh, &key)?;
-    Ok(())
 }

@@ -89,7 +89,13 @@ pub(super) fn key_for_secrets(appliance: &Appliance) -> Result<WebhookKey, Failu
         return Err(Failure::WebhookKeyMissing);
     }
     let file = &appliance.outbox.key;
-    file.read_or_create().map_err(|error| match error {
+    let created = file.read_or_create();
+    if created.is_ok()
+        && let Some(fault) = file.owner_fault()
+    {
+        tracing::warn!("{fault}");
+    }
+    created.map_err(|error| match error {
         WebhookKeyError::Unreadable { .. } => unusable(file.register(), &error),
         WebhookKeyError::File { path, source } => cannot("create", path, &source),
     })

@@ -2,20 +2,22 @@
 //! meanwhile, and what heals it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use countersign::api::{Api, ApiSettings};
+use countersign::domain::environment::Environment;
 use countersign::domain::letter::{LetterTemplate, STANDARD_LETTER};
 use countersign::http::Request;
 use countersign::usecase::decide::Decision;
 use countersign::usecase::deliver_events::{Courier, deliver_due};
+use countersign::usecase::restore::{Overwrite, restore};
 use countersign::usecase::scheduled_backups::{BackupPlan, back_up_if_due};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::{Value, json};
 
-use crate::backup::{names, register};
+use crate::backup::{database, names, register};
 use crate::cli::{Resident, Shell, lines};
 use crate::crash::{serve, shell};
 use crate::outgoing::{endpoint, wait_until};
@@ -550,6 +552,7 @@ fn a_pipe_as_the_key_file_hangs_no_server_and_no_command() {
     let warned = shell.run(&["backup", "meanwhile.db"]);
     assert!(warned.err.contains("WARNING"), "{warned:?}");
     warned.ok();
+    assert_eq!(shell.json(&["restore", "before.db", "--force"])["webhookKey"], "fits");
 }
 
 /// Runs a command to which a file's mode matters even as root; `None`: that cannot be done here.
@@ -579,6 +582,78 @@ fn a_key_that_may_not_be_read_is_given_back_to_its_user_and_not_replaced() {
             assert!(told.contains(words), "{command:?}: {words}: {told}");
         }
         assert!(!told.contains("--new"), "{command:?}: {told}");
+    }
+}
+
+#[test]
+fn a_new_key_that_cannot_be_written_leaves_the_one_that_is_there() {
+    let (shell, ..) = register();
+    let before = fs::read(key_of(&shell)).unwrap();
+    // While somebody reads, a command that reads writes nothing to the register's files.
+    let reader = crate::backup::sqlite(&database(&shell));
+    reader.query_row("SELECT count(*) FROM register", [], |_row| Ok(())).unwrap();
+    let no_room = ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\""];
+
+    let refused = shell.run_behind(&no_room, &["webhook", "key", "--new", "--yes"]).refused(5);
+
+    assert!(refused.contains("webhook-key"), "{refused}");
+    assert_eq!(fs::read(key_of(&shell)).unwrap(), before);
+    let keys = names(&shell.directory.0).into_iter().filter(|it| it.contains("webhook-key"));
+    assert_eq!(keys.count(), 1, "nothing half-made");
+}
+
+#[test]
+fn a_key_that_root_makes_belongs_to_the_registers_user() {
+    const USER: u32 = 54_321;
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root makes files for somebody else");
+        return;
+    }
+    let (shell, broker, _) = register();
+    let owner = || fs::metadata(key_of(&shell)).map(|it| (it.uid(), it.gid())).unwrap();
+    let given = || chown(database(&shell), Some(USER), Some(USER)).unwrap();
+    shell.run(&["backup", "copy.db"]).ok();
+    given();
+
+    shell.run(&["webhook", "key", "--new", "--yes"]).ok();
+    assert_eq!(owner(), (USER, USER), "another one");
+    let restored = shell.run(&["restore", "copy.db", "--force"]);
+    assert!(!restored.err.contains("WARNING"), "{restored:?}");
+    assert_eq!(owner(), (USER, USER), "a restored one");
+    assert_eq!(fs::metadata(database(&shell)).unwrap().uid(), USER, "with its register");
+
+    fs::remove_file(key_of(&shell)).unwrap();
+    for endpoint in shell.json(&["webhook", "list"])["data"].as_array().unwrap() {
+        shell.run(&["webhook", "delete", endpoint["id"].as_str().unwrap()]).ok();
+    }
+    let url = ["--url", "http://127.0.0.1:9/hook"];
+    shell.run(&[&["webhook", "create", "--org", &broker], &url[..]].concat()).ok();
+    assert_eq!(owner(), (USER, USER), "a first one");
+}
+
+#[test]
+fn a_restore_that_fails_late_leaves_the_register_its_own_key() {
+    for own in [Some(FOREIGN), None] {
+        let (shell, ..) = register();
+        shell.run(&["backup", "copy.db"]).ok();
+        spoil(&key_of(&shell), own);
+        let now = countersign::domain::timestamp::Timestamp::from_ms(crate::rig::START_MS);
+        let stamp: String =
+            now.to_string().chars().filter(|it| !matches!(it, '-' | ':' | '.')).collect();
+        // Its name is taken, so the register cannot be kept.
+        fs::write(shell.directory.file(&format!("countersign.db.replaced-{stamp}")), "").unwrap();
+        let (copy, target) = (shell.directory.file("copy.db"), database(&shell));
+
+        let restored = restore(
+            &copy,
+            (&target, Environment::Test),
+            Overwrite::Anything,
+            now,
+            &mut |_progress| {},
+        );
+
+        assert!(restored.is_err());
+        assert_eq!(fs::read_to_string(key_of(&shell)).ok().as_deref(), own);
     }
 }
 

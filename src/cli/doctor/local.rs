@@ -7,7 +7,7 @@ use super::{Finding, receivers, verdicts};
 use crate::cli::wiring::{environment, letter as read_letter};
 use crate::config::{Config, Source, World, nearest};
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{KeyFit, WebhookKey, remedy};
+use crate::outbox::{KeyFile, KeyFit, WebhookKey, remedy};
 use crate::store::files::{beside, directory_of, free_bytes};
 use crate::store::{Opening, Salts, ServingLock, Store, StoreError, refuse_other_names};
 use crate::usecase::back_up::backups_of;
@@ -278,7 +278,15 @@ fn webhook_key(config: &Config, endpoints: &[(String, Salts)]) -> Finding {
                 remedy(&config.database, error.fault()),
             ),
         },
-        None => Finding::fine(CHECK, "every endpoint's secret follows from it"),
+        None => match KeyFile::beside(&config.database).owner_fault() {
+            None => Finding::fine(CHECK, "every endpoint's secret follows from it"),
+            Some(fault) => Finding::warning(
+                CHECK,
+                fault,
+                "A server that runs as the register's user cannot read it, and sends nothing.",
+                "the command above",
+            ),
+        },
     }
 }
 
