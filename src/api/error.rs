@@ -294,6 +294,13 @@ fn of_failure(failure: &Failure) -> (u16, &'static str, String) {
             "The key that signing secrets are derived from cannot be read on our side. Nothing was \
              changed. Ask the server's operator to mend it, then try again.",
         ),
+        Failure::WebhookKeyOther => (
+            409,
+            "webhook_secret_unavailable",
+            "The key that signing secrets are derived from is another one on our side. Nothing was \
+             changed. Ask the server's operator to put the right one back or, if it is lost, to rotate \
+             an endpoint's secret first; then try again.",
+        ),
         Failure::WebhookSecretUnavailable => (
             409,
             "webhook_secret_unavailable",

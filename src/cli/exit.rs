@@ -26,6 +26,12 @@ const OTHER_KEY: &str = "put the right key file back from a backup, or, if it is
                          the secret (`countersign webhook rotate`); `countersign webhook key` shows \
                          all that do not fit, and `countersign webhook key --new` replaces the key";
 
+/// What to do about a webhook key that fits no endpoint.
+const FOREIGN_KEY: &str = "put the right file back from a backup, or, if it is lost for good, run \
+                           `countersign webhook key --new` unless that was done, and rotate the secret \
+                           of an endpoint that does not fit first (`countersign webhook rotate \
+                           ep_...`; `countersign webhook key` shows them)";
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
@@ -167,6 +173,7 @@ impl From<Failure> for CliError {
             Failure::WebhookKeyMissing => (Exit::Refused, REMEDY),
             // It says what to do.
             Failure::WebhookKeyUnusable(_) => (Exit::Refused, ""),
+            Failure::WebhookKeyOther => (Exit::Refused, FOREIGN_KEY),
             Failure::WebhookSecretUnavailable => (Exit::Refused, OTHER_KEY),
             Failure::WebhookSecretLimit { .. } => {
                 (Exit::Refused, "nothing was changed; rotate again after that")

@@ -314,6 +314,9 @@ pub enum Failure {
     /// There is a webhook key that cannot be used; the text says why, and what to do, for the operator.
     #[error("{0}")]
     WebhookKeyUnusable(String),
+    /// The webhook key is one that no endpoint's secret was derived from.
+    #[error("the webhook key is not the one that any webhook endpoint's secret was derived from")]
+    WebhookKeyOther,
     /// The server's webhook key is not the one that the secret was derived from.
     #[error("the webhook key is not the one that this endpoint's secret was derived from")]
     WebhookSecretUnavailable,

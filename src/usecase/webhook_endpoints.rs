@@ -10,7 +10,7 @@ use crate::domain::timestamp::Timestamp;
 use crate::outbox::{Outbox, Salt, Secret, WebhookKey};
 use crate::store::{Salts, WebhookEndpoint};
 use crate::usecase::authorizations::{Page, page};
-use crate::usecase::webhook_key::{key_for_secrets, present_key};
+use crate::usecase::webhook_key::{key_for_endpoint, key_for_secrets, present_key};
 use crate::usecase::{Also, Appliance, Failure};
 
 /// The most endpoints of an organization: bounds what one of its events costs everybody.
@@ -68,7 +68,7 @@ pub fn create_webhook_endpoint(
     let now = (appliance.clock)();
     let endpoint = WebhookEndpoint {
         url: checked_url(appliance, &new.url)?,
-        salts: fresh_salts(&key_for_secrets(appliance)?, &id)?,
+        salts: fresh_salts(&key_for_endpoint(appliance)?, &id)?,
         id,
         organization: owner.clone(),
         description: new.description.map(|it| checked_description(&it)).transpose()?.flatten(),

@@ -658,6 +658,39 @@ fn a_restore_that_fails_late_leaves_the_register_its_own_key() {
 }
 
 #[test]
+fn under_a_foreign_key_no_endpoint_is_created_until_a_rotation_says_that_it_is_meant() {
+    let post = Post::new();
+    spoil(&post.key(), Some(FOREIGN));
+    let new = json!({"url": "https://example.com/hook"});
+
+    let refused = post.post("/v1/webhooks/endpoints", &new);
+
+    assert_eq!(refused.refusal(), (409, "webhook_secret_unavailable"));
+    assert!(refused.text("/error/message").contains("operator"), "{refused:?}");
+    assert_eq!(post.post(&post.at("/secret/rotate"), &json!({})).status, 200);
+    assert_eq!(post.post("/v1/webhooks/endpoints", &new).status, 200);
+}
+
+#[test]
+fn an_operators_endpoint_under_a_foreign_key_is_refused_with_both_remedies() {
+    let (shell, broker, _) = register();
+    let endpoints = shell.json(&["webhook", "list"]);
+    let endpoint = endpoints["data"][0]["id"].as_str().unwrap();
+    spoil(&key_of(&shell), Some(FOREIGN));
+    let create = ["webhook", "create", "--org", &broker, "--url", "http://127.0.0.1:9/other"];
+
+    let refused = shell.run(&create).refused(1);
+    shell.run(&["webhook", "key", "--new", "--yes"]).ok();
+    let again = shell.run(&create).refused(1);
+
+    for words in ["from a backup", "webhook key --new", "first", "webhook rotate"] {
+        assert!(refused.contains(words) && again.contains(words), "{words}: {refused} {again}");
+    }
+    shell.run(&["webhook", "rotate", endpoint]).ok();
+    shell.run(&create).ok();
+}
+
+#[test]
 fn without_endpoints_an_unusable_key_is_named_for_what_it_is() {
     for (make, reason) in unusable() {
         let shell = Shell::new().with(&[crate::cli::RECEIVERS]);

@@ -19,7 +19,7 @@ const CUSTOMER: &str = "org_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b";
 const BROKER: &str = "org_0190a1b2c3d47e5f8a9b0c1d2e3f4a01";
 
 /// Examples that no call of this file can bring about at will, each with who sees it.
-const NOT_PLAYED: [(&str, &str); 10] = [
+const NOT_PLAYED: [(&str, &str); 11] = [
     ("malformed", "http_attack.rs: no client writes it"),
     ("idempotencyRequestInFlight", "idempotency.rs: twins on threads"),
     ("internalError", "http_attack.rs: a handler that panics"),
@@ -28,6 +28,7 @@ const NOT_PLAYED: [(&str, &str); 10] = [
     ("secretLimit", "outgoing.rs: many rotations"),
     ("secretUnavailable", "outgoing.rs: another webhook key"),
     ("webhookKeyMissing", "webhook_key.rs: the webhook key is lost"),
+    ("webhookKeyOther", "webhook_key.rs: another register's webhook key"),
     ("notReady", "no test can make a disk full"),
     ("tooManyConnections", "http_attack.rs: every connection taken"),
 ];
