@@ -4,7 +4,7 @@ use std::io;
 
 use crate::config::ConfigError;
 use crate::http::limits::DescriptorLimitError;
-use crate::outbox::{REMEDY, WebhookKeyError};
+use crate::outbox::REMEDY;
 use crate::store::StoreError;
 use crate::sumsub::SumsubError;
 use crate::usecase::Failure;
@@ -106,12 +106,6 @@ impl From<anyhow::Error> for CliError {
 impl From<DescriptorLimitError> for CliError {
     fn from(error: DescriptorLimitError) -> Self {
         Self::new(Exit::Refused, error.to_string())
-    }
-}
-
-impl From<WebhookKeyError> for CliError {
-    fn from(error: WebhookKeyError) -> Self {
-        Self::new(Exit::Register, error.to_string())
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::exit::{CliError, Exit};
+use super::output::tell;
 use crate::config::{Config, ImportProduct, Provider, SumsubVerdict, World, text_file};
 use crate::domain::environment::Environment;
 use crate::domain::letter::{LetterTemplate, STANDARD_LETTER};
@@ -178,8 +179,8 @@ pub(super) fn build(
     let key = KeyFile::beside(&config.database);
     let is_new = is_new(&config.database);
     let store = Store::open(&config.database, environment, opening, clock())?;
-    if is_new && matches!(key.read(), Ok(None)) {
-        key.read_or_create()?;
+    if is_new {
+        begin_key(&key);
     }
     store.report_known(timekeeper.floor())?;
     let account = provider.map_or_else(nowhere, |it| account_of(config, it));
@@ -216,6 +217,21 @@ pub(super) fn build(
         refused_digests: AtomicU64::new(0),
         handoff,
     })
+}
+
+/// A new register gets a webhook key that its first backup has. Without one it is as good: whoever
+/// first needs the key creates it, or is told why there is none.
+fn begin_key(key: &KeyFile) {
+    let fault = match key.read_or_create() {
+        Ok(_) => key.owner_fault(),
+        Err(error) => Some(format!("no webhook endpoint can be created yet, because {error}")),
+    };
+    match fault {
+        None => {}
+        Some(fault) if tracing::dispatcher::has_been_set() => tracing::warn!("{fault}"),
+        // A command keeps no log.
+        Some(fault) => tell(&format!("WARNING: {fault}.")),
+    }
 }
 
 /// Without a provider there is no webhook's way in, and nothing that a secret could fit.

@@ -2,7 +2,7 @@
 //! meanwhile, and what heals it.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -707,4 +707,19 @@ fn without_endpoints_an_unusable_key_is_named_for_what_it_is() {
         assert_eq!(found["severity"], "warning", "{found}");
         assert!(found["what"].as_str().unwrap().contains(reason), "{found}");
     }
+}
+
+#[test]
+fn a_new_register_is_made_although_its_key_cannot_be() {
+    let shell = Shell::new().with(&[crate::cli::RECEIVERS]);
+    symlink("nowhere/key", key_of(&shell)).unwrap();
+
+    let made = shell.run(&["org", "create", "--name", "Acme", "--type", "BUSINESS"]);
+
+    assert!(made.err.contains("WARNING") && made.err.contains("link to nothing"), "{made:?}");
+    let broker = made.ok();
+    fs::remove_file(key_of(&shell)).unwrap();
+    let url = ["--url", "http://127.0.0.1:9/hook"];
+    shell.run(&[&["webhook", "create", "--org", &broker], &url[..]].concat()).ok();
+    assert_eq!(shell.json(&["webhook", "key"])["state"], "fits");
 }
