@@ -149,11 +149,7 @@ impl From<Failure> for CliError {
             }
             Failure::Provider(error) => (Exit::Provider, at_sumsub(error)),
             Failure::Busy => (Exit::Refused, "try again in a moment"),
-            // It passes: whoever starts the service again and again may do so.
-            Failure::Store(error) if error.is_locked() => {
-                (Exit::Refused, "another process is writing: try again in a moment")
-            }
-            Failure::Store(error) => (Exit::Register, in_the_register(error)),
+            Failure::Store(error) => in_the_register(error),
             Failure::KeyNotFound => (Exit::NotFound, "`countersign key list` shows what there is"),
             Failure::WebhookEndpointNotFound => {
                 (Exit::NotFound, "`countersign webhook list` shows those there are")
@@ -214,8 +210,12 @@ pub(super) fn at_sumsub(error: &SumsubError) -> &'static str {
 }
 
 /// The sentences of the store say what to do where there is anything to do.
-fn in_the_register(error: &StoreError) -> &'static str {
-    match error {
+fn in_the_register(error: &StoreError) -> (Exit, &'static str) {
+    // It passes: whoever starts the service again and again may do so.
+    if error.is_locked() {
+        return (Exit::Refused, "another process is writing: try again in a moment");
+    }
+    let advice = match error {
         StoreError::Sqlite(_) | StoreError::RolledBack => {
             "check that the file and its directory can be written and that the disk has room"
         }
@@ -234,5 +234,6 @@ fn in_the_register(error: &StoreError) -> &'static str {
         | StoreError::Busy
         | StoreError::Closed
         | StoreError::Panicked => "",
-    }
+    };
+    (Exit::Register, advice)
 }
