@@ -20,15 +20,21 @@ pub(super) struct Probe(Mutex<Option<(Instant, Readiness)>>);
 impl Probe {
     /// How the register is.
     pub(super) fn of(&self, store: &Store) -> Readiness {
-        self.look(monotonic_now, || store.readiness())
+        self.look(monotonic_now, || store.is_in_trouble(), || store.readiness())
     }
 
     /// Looks, unless somebody just has. Who asks meanwhile waits for the one look. The log is told of
     /// every change, and not of every look.
-    fn look(&self, now: impl Fn() -> Instant, look: impl FnOnce() -> Readiness) -> Readiness {
+    fn look(
+        &self,
+        now: impl Fn() -> Instant,
+        is_in_trouble: impl Fn() -> bool,
+        look: impl FnOnce() -> Readiness,
+    ) -> Readiness {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, known)) = *last
             && now().saturating_duration_since(at) < LOOK_HOLDS
+            && !(known == Readiness::Writable && is_in_trouble())
         {
             return known;
         }
@@ -109,10 +115,14 @@ mod tests {
         let mut looks = 0;
         let mut ask = |after_ms, readiness| {
             let now = || begin + Duration::from_millis(after_ms);
-            probe.look(now, || {
-                looks += 1;
-                readiness
-            })
+            probe.look(
+                now,
+                || false,
+                || {
+                    looks += 1;
+                    readiness
+                },
+            )
         };
         let (well, full) = (Readiness::Writable, Readiness::DiskFull);
 
@@ -123,5 +133,15 @@ mod tests {
         assert_eq!(ask(2000, well), well);
 
         assert_eq!(looks, 3);
+    }
+
+    #[test]
+    fn a_write_that_has_failed_is_told_before_the_last_look_is_over() {
+        let (probe, begin) = (Probe::default(), monotonic_now());
+        let ask = |is_in_trouble, found| probe.look(|| begin, || is_in_trouble, || found);
+
+        assert_eq!(ask(false, Readiness::Writable), Readiness::Writable);
+        assert_eq!(ask(true, Readiness::DiskFull), Readiness::DiskFull);
+        assert_eq!(ask(true, Readiness::Writable), Readiness::DiskFull, "and holds for a second");
     }
 }

@@ -132,15 +132,21 @@ impl Drop for Open {
         let store = &self.appliance.store;
         let log = beside(store.path(), "-wal");
         let log = log.display();
+        let is_there = store.is_at_its_path();
         match store.close(self.patience) {
             None => {}
+            Some(_) if !is_there => tracing::error!(
+                path = %store.path().display(),
+                "the register's file or its log was moved away or removed under this process: what was \
+                 recorded since is in the moved file and its log, or lost with the removed one"
+            ),
             Some(Folded::Whole) => {
                 tracing::info!("the register is closed, and its file holds everything");
             }
             Some(Folded::Not(None)) => tracing::warn!(
                 %log,
-                "the register is closed, and another process still reads from its log: whoever copies \
-                 the file must copy the log with it, or use `countersign backup`"
+                "the register is closed, and another process still reads from its log, or writes to \
+                 it: whoever copies the file must copy the log with it, or use `countersign backup`"
             ),
             Some(Folded::Not(Some(error))) => tracing::error!(
                 %error, %log,

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode};
 
+use crate::store::waited_for_another_process;
+
 /// How much is written to find out whether the disk takes writes again: as much as the largest single
 /// request, a webhook of 1 MiB, puts into the log. Creating an organization is 80 KiB.
 const TRIED_BYTES: u64 = 1024 * 1024;
@@ -21,7 +23,7 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 pub(super) enum Trouble {
     /// There is no room.
     Full,
-    /// The disk fails, or is read-only.
+    /// The disk fails or is read-only, or another process holds the register.
     Failing,
 }
 
@@ -29,9 +31,12 @@ impl Trouble {
     fn of(error: &rusqlite::Error) -> Option<Self> {
         match error.sqlite_error_code()? {
             ErrorCode::DiskFull => Some(Self::Full),
-            ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen => {
-                Some(Self::Failing)
-            }
+            // Locked: another process has held the register for longer than a write waits.
+            ErrorCode::SystemIoFailure
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked => Some(Self::Failing),
             _ => None,
         }
     }
@@ -101,12 +106,16 @@ impl<'s> Doubt<'s> {
         Self { has_ghost: false, tried_at: None, standing }
     }
 
+    /// Something of a batch that has failed may be in the log.
+    pub(super) fn fear_ghost(&mut self) {
+        self.has_ghost = true;
+    }
+
     pub(super) fn begin(&mut self, trouble: Trouble, error: &str) {
         if self.standing.trouble().is_none() {
             tracing::error!(error, "the register takes no writes; they are refused meanwhile");
             self.tried_at = Some(monotonic_now());
         }
-        self.has_ghost = true;
         self.standing.set(Some(trouble));
     }
 
@@ -120,14 +129,21 @@ impl<'s> Doubt<'s> {
 
     /// Tries whether the disk takes a large write again, unless it was tried just now; answers whether
     /// the log has been written to.
-    pub(super) fn try_again(&mut self, connection: &Connection) -> bool {
+    pub(super) fn try_again(&mut self, connection: &mut Connection) -> bool {
         let now = monotonic_now();
         let is_early = |at: Instant| now.saturating_duration_since(at) < TRY_EVERY;
         if self.standing.trouble().is_none() || self.tried_at.is_some_and(is_early) {
             return false;
         }
-        let tried = write_much(connection).map(|()| self.has_ghost = true);
+        // Where another process holds the register, those who wait to write do not wait for this as well.
+        let tried = connection
+            .busy_timeout(Duration::ZERO)
+            .and_then(|()| write_much(connection))
+            .map(|()| self.has_ghost = true);
         self.lay_ghost(connection);
+        if let Err(error) = connection.busy_handler(Some(waited_for_another_process)) {
+            tracing::error!(%error, "writes do not wait for other processes");
+        }
         if tried.is_ok() && !self.has_ghost {
             self.standing.set(None);
             tracing::warn!("the register takes writes again");
@@ -164,7 +180,7 @@ fn undone_unless_done(connection: &Connection, statements: &str) -> rusqlite::Re
 }
 
 #[expect(clippy::disallowed_methods, reason = "how often a disk is tried is no instant of a fact")]
-fn monotonic_now() -> Instant {
+pub(super) fn monotonic_now() -> Instant {
     Instant::now()
 }
 

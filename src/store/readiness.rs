@@ -62,6 +62,16 @@ impl Store {
         }
     }
 
+    /// Whether the path still names the files that are open.
+    pub fn is_at_its_path(&self) -> bool {
+        self.files.are_at(&self.path)
+    }
+
+    /// Whether the writer is known to fail or to hang: a look that was well is out of date then.
+    pub fn is_in_trouble(&self) -> bool {
+        self.writer.trouble().is_some()
+    }
+
     /// How much room there is, and how much the log takes.
     pub fn room(&self) -> Room {
         let log = std::fs::metadata(beside(&self.path, "-wal"));

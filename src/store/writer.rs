@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -26,6 +26,8 @@ const BATCH_MAX: usize = 256;
 const OTHER_PROCESSES_EVERY: Duration = Duration::from_millis(100);
 /// How long the queue must be empty before the writer folds the log back into the file.
 const IDLE_BEFORE_CHECKPOINT: Duration = Duration::from_secs(1);
+/// How long one batch may take before the register counts as taking no writes.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// How long the writer's own work may take when the register is closed.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -39,6 +41,8 @@ struct Seen {
     commits: AtomicU64,
     writes: AtomicU64,
     disk: Standing,
+    /// What it has been at since then, in milliseconds of its own life plus one; 0: it waits for work.
+    at_work_since_ms: AtomicU64,
     /// How long the last fold of the log may wait for other processes, in milliseconds.
     patience_ms: AtomicU64,
 }
@@ -74,6 +78,7 @@ struct Ran {
 #[derive(Debug)]
 pub(super) struct Writer {
     seen: Arc<Seen>,
+    born: Instant,
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Says what became of the log, at the very end.
@@ -90,17 +95,18 @@ impl Writer {
     pub(super) fn start(connection: Connection, changes: Arc<Changes>) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(QUEUE_MAX);
         let (end, ended) = sync_channel(1);
-        let seen = Arc::new(Seen::default());
+        let (seen, born) = (Arc::new(Seen::default()), disk::monotonic_now());
         let known = Arc::clone(&seen);
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                let folded = write_batches(connection, &jobs, &changes, &known);
+                let folded = write_batches(connection, &jobs, &changes, (&known, born));
                 drop(end.send(folded));
             })
             .map_err(|_spawn| StoreError::Closed)?;
         Ok(Self {
             seen,
+            born,
             queue: Mutex::new(Some(queue)),
             thread: Mutex::new(Some(thread)),
             ended: Mutex::new(ended),
@@ -132,8 +138,14 @@ impl Writer {
         folded
     }
 
+    /// What is wrong with its disk. Whatever takes longer than [`STUCK_AFTER`] hangs, or waits for another
+    /// process that holds the register.
     pub(super) fn trouble(&self) -> Option<Trouble> {
-        self.seen.disk.trouble()
+        let since_ms = self.seen.at_work_since_ms.load(Ordering::Relaxed);
+        let is_stuck = since_ms > 0
+            && age_ms(self.born).saturating_sub(since_ms)
+                > u64::try_from(STUCK_AFTER.as_millis()).unwrap_or(u64::MAX);
+        self.seen.disk.trouble().or(is_stuck.then_some(Trouble::Failing))
     }
 
     pub(super) fn run<T, E, F>(&self, work: F) -> Result<T, E>
@@ -227,14 +239,17 @@ fn write_batches(
     mut connection: Connection,
     jobs: &Receiver<Job>,
     changes: &Changes,
-    seen: &Seen,
+    (seen, born): (&Seen, Instant),
 ) -> Folded {
     let mut is_dirty = false;
     let mut doubt = Doubt::new(&seen.disk);
     let mut others = OtherProcesses { seen: data_version(&connection) };
     let mut idle = Duration::ZERO;
     loop {
-        match jobs.recv_timeout(OTHER_PROCESSES_EVERY) {
+        seen.at_work_since_ms.store(0, Ordering::Relaxed);
+        let received = jobs.recv_timeout(OTHER_PROCESSES_EVERY);
+        seen.at_work_since_ms.store(age_ms(born), Ordering::Relaxed);
+        match received {
             Ok(first) => {
                 idle = Duration::ZERO;
                 let batch = std::iter::once(first).chain(jobs.try_iter().take(BATCH_MAX - 1));
@@ -260,9 +275,15 @@ fn write_batches(
                 return fold(connection, Duration::from_millis(patience_ms));
             }
         }
-        is_dirty |= doubt.try_again(&connection);
+        is_dirty |= doubt.try_again(&mut connection);
         others.look(&connection, changes);
     }
+}
+
+/// Never 0.
+fn age_ms(born: Instant) -> u64 {
+    let age = disk::monotonic_now().saturating_duration_since(born);
+    u64::try_from(age.as_millis()).unwrap_or(u64::MAX).saturating_add(1)
 }
 
 /// Commits of other processes. On the writer's own connection, `SQLite`'s `data_version` changes for
@@ -323,6 +344,7 @@ fn write_batch(
 ) -> u64 {
     drop(disk::noted());
     let mut lost = connection.execute_batch("BEGIN IMMEDIATE").err().map(StoreError::from);
+    let has_begun = lost.is_none();
     let mut ran = Vec::new();
     for job in jobs {
         // SQLite ends the whole transaction by itself on a full or failing disk. From then on
@@ -344,6 +366,9 @@ fn write_batch(
     }
     if let Some((trouble, error)) = disk::noted() {
         doubt.begin(trouble, &error);
+        if has_begun {
+            doubt.fear_ghost();
+        }
     }
     // Before the failure is answered: what was refused must not come back.
     doubt.lay_ghost(connection);

@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::rig::Rig;
 
+/// How often an answer is looked at that is about to change: for minutes.
+const LOOKS_MAX: usize = 10_000_000;
+
 /// What a server answers that has not been asked before: an answer holds for a second.
 fn asked(rig: &Rig, method: &str, path: &str) -> Response {
     let api = Api::new(Arc::clone(&rig.appliance), ApiSettings::default());
@@ -74,4 +77,33 @@ fn a_register_that_lacks_a_table_is_not_ready() {
     other.execute_batch("ALTER TABLE gone RENAME TO expiry_notice").unwrap();
 
     is(&rig, 200, "writable");
+}
+
+/// Waits for an answer, as a probe does.
+#[track_caller]
+fn becomes(rig: &Rig, status: u16) {
+    let came = (0..LOOKS_MAX).any(|_| {
+        std::thread::yield_now();
+        asked(rig, "GET", "/readyz").status == status
+    });
+    assert!(came, "/readyz never says {status}");
+}
+
+#[test]
+fn a_register_that_another_process_holds_is_not_ready_while_a_write_waits_and_until_one_succeeds() {
+    let rig = Rig::new();
+    rig.broker();
+    let other = rig.database();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    std::thread::scope(|scope| {
+        let refused = scope.spawn(|| rig.appliance.store.is_writable());
+        becomes(&rig, 503);
+        assert!(refused.join().unwrap().unwrap_err().is_locked());
+    });
+
+    is(&rig, 503, "not writable");
+    other.execute_batch("COMMIT").unwrap();
+    becomes(&rig, 200);
+    rig.broker();
 }

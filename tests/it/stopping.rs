@@ -442,3 +442,19 @@ fn the_doctor_tells_of_a_log_that_a_killed_server_left_and_the_next_command_fold
     assert_one_file(&register, &acknowledged);
     assert!(!shell.run(&["doctor"]).out.contains("nobody serves it"));
 }
+
+#[test]
+fn a_stop_after_the_register_was_removed_says_that_it_was_and_not_that_all_is_well() {
+    let mut served = Served::start(quiet());
+    served.create().unwrap();
+    std::fs::remove_file(served.register()).unwrap();
+    served.signal(Signal::TERM);
+
+    assert_eq!(served.ends(), Some(0), "{}", served.log());
+    assert!(
+        served.log().contains("was moved away or removed under this process"),
+        "{}",
+        served.log()
+    );
+    assert!(!served.log().contains("its file holds everything"), "{}", served.log());
+}
