@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +21,6 @@ use rustix::io::Errno;
 use super::is_of_this_machine;
 use super::secret::{KEY_BYTES, Salt, WebhookKey};
 use crate::domain::timestamp::Timestamp;
-use crate::store::files::give_to_owner_of;
 
 /// What to do about a key that does not fit; follows a sentence that says so.
 pub const REMEDY: &str = "put the right file back from a backup, or, if it is lost for good, run \
@@ -444,4 +443,13 @@ fn keep(path: &Path, aside: &Path) -> std::io::Result<Kept> {
 fn sync_directory_of(path: &Path) -> std::io::Result<()> {
     let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Gives a new file to whoever owns another, and to its group, as root may make it for a server that is
+/// not root. Best effort: nobody else can give a file away.
+pub fn give_to_owner_of(file: &File, other: &Path) {
+    let (Ok(of), Ok(is)) = (std::fs::metadata(other), file.metadata()) else { return };
+    if (of.uid(), of.gid()) != (is.uid(), is.gid()) {
+        drop(fchown(file, Some(of.uid()), Some(of.gid())));
+    }
 }

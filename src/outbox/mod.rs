@@ -24,7 +24,9 @@ use ureq::unversioned::transport::DefaultConnector;
 
 pub use address::is_public;
 pub use allowed::{Allowed, SETTING as ALLOW_SETTING};
-pub use key_file::{KeyFault, KeyFile, KeyFit, KeyStanding, REMEDY, WebhookKeyError, remedy};
+pub use key_file::{
+    KeyFault, KeyFile, KeyFit, KeyStanding, REMEDY, WebhookKeyError, give_to_owner_of, remedy,
+};
 pub use secret::{Salt, Secret, WebhookKey};
 pub use signature::{sign, signature_header};
 pub use target::{Target, TargetError, URL_BYTES_MAX};

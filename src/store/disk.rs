@@ -23,20 +23,20 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 pub(super) enum Trouble {
     /// There is no room.
     Full,
-    /// The disk fails or is read-only, or another process holds the register.
+    /// The disk fails, or is read-only.
     Failing,
+    /// Another process has held the register for longer than a write waits.
+    Held,
 }
 
 impl Trouble {
     fn of(error: &rusqlite::Error) -> Option<Self> {
         match error.sqlite_error_code()? {
             ErrorCode::DiskFull => Some(Self::Full),
-            // Locked: another process has held the register for longer than a write waits.
-            ErrorCode::SystemIoFailure
-            | ErrorCode::ReadOnly
-            | ErrorCode::CannotOpen
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked => Some(Self::Failing),
+            ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen => {
+                Some(Self::Failing)
+            }
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(Self::Held),
             _ => None,
         }
     }
@@ -71,7 +71,8 @@ impl Standing {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
             1 => Some(Trouble::Full),
-            _ => Some(Trouble::Failing),
+            2 => Some(Trouble::Failing),
+            _ => Some(Trouble::Held),
         }
     }
 
@@ -80,6 +81,7 @@ impl Standing {
             None => 0,
             Some(Trouble::Full) => 1,
             Some(Trouble::Failing) => 2,
+            Some(Trouble::Held) => 3,
         };
         self.0.store(value, Ordering::Relaxed);
     }
@@ -116,7 +118,18 @@ impl<'s> Doubt<'s> {
             tracing::error!(error, "the register takes no writes; they are refused meanwhile");
             self.tried_at = Some(monotonic_now());
         }
-        self.standing.set(Some(trouble));
+        // That somebody holds it does not make a full disk less so.
+        if trouble != Trouble::Held || self.standing.trouble().is_none() {
+            self.standing.set(Some(trouble));
+        }
+    }
+
+    /// A commit has succeeded, which of a disk proves nothing: nobody holds the register any more.
+    pub(super) fn end_of_hold(&mut self) {
+        if self.standing.trouble() == Some(Trouble::Held) {
+            self.standing.set(None);
+            tracing::warn!("the register takes writes again");
+        }
     }
 
     /// Tries to put a commit that changes nothing in the place of the failed one.

@@ -1,7 +1,7 @@
 //! Files around a register: names beside it, private creation, and what it takes to be on disk.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
@@ -71,15 +71,6 @@ pub fn sync_directory(path: &Path) -> Result<(), StoreError> {
 pub fn rename_durably(from: &Path, to: &Path) -> Result<(), StoreError> {
     std::fs::rename(from, to).map_err(|it| file_error("rename", from, &it))?;
     sync_directory(directory_of(to))
-}
-
-/// Gives a new file to whoever owns another, and to its group, as root may make it for a server that is
-/// not root. Best effort: nobody else can give a file away.
-pub fn give_to_owner_of(file: &File, other: &Path) {
-    let (Ok(of), Ok(is)) = (std::fs::metadata(other), file.metadata()) else { return };
-    if (of.uid(), of.gid()) != (is.uid(), is.gid()) {
-        drop(fchown(file, Some(of.uid()), Some(of.gid())));
-    }
 }
 
 /// Copies a file to a new, private one, on disk when this returns. A pipe is refused: what comes out of

@@ -45,7 +45,7 @@ impl Store {
         }
         match self.writer.trouble() {
             Some(Trouble::Full) => return Readiness::DiskFull,
-            Some(Trouble::Failing) => return Readiness::NotWritable,
+            Some(Trouble::Failing | Trouble::Held) => return Readiness::NotWritable,
             None => {}
         }
         match room(directory_of(&self.path)) {

@@ -364,6 +364,9 @@ fn write_batch(
     if committed.is_err() && !connection.is_autocommit() {
         drop(connection.execute_batch("ROLLBACK"));
     }
+    if committed.is_ok() {
+        doubt.end_of_hold();
+    }
     if let Some((trouble, error)) = disk::noted() {
         doubt.begin(trouble, &error);
         if has_begun {

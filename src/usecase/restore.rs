@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::environment::Environment;
 use crate::domain::timestamp::Timestamp;
-use crate::outbox::{KeyFile, KeyFit, WebhookKey};
-use crate::store::files::{beside, directory_of, give_to_owner_of, rename_durably, resolved};
+use crate::outbox::{KeyFile, KeyFit, WebhookKey, give_to_owner_of};
+use crate::store::files::{beside, directory_of, rename_durably, resolved};
 use crate::store::{
     Held, Losses, Progress, Proof, ServingLock, StoreError, copy_register, losses, prove,
     put_in_place, refuse_other_names, register_bytes,
