@@ -23,11 +23,13 @@ lintian --allow-root --fail-on error,warning \
 systemd-analyze security --offline=true --threshold=15 "$root/packaging/countersign.service" | tail -1
 
 mkdir -p "$place"
-[ -e "$place/debian/.complete" ] || {
+packages=systemd,systemd-sysv,adduser,curl,jq,openssl
+# Made anew when it lacks something.
+[ "$(cat "$place/debian/.complete" 2>/dev/null)" = "$packages" ] || {
   rm -rf "$place/debian"
-  debootstrap --variant=minbase --include=systemd,systemd-sysv,adduser,curl,jq,openssl \
+  debootstrap --variant=minbase --include="$packages" \
     "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$place/debian" >"$place/debootstrap.log"
-  touch "$place/debian/.complete"
+  echo "$packages" >"$place/debian/.complete"
 }
 # Every run on a copy, thrown away after it.
 machine=$(mktemp -d "$place/machine.XXXXXX")
