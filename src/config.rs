@@ -647,24 +647,21 @@ fn find(
         Secrecy::Secret | Secrecy::Login => variables.get(&setting.file_variable())?,
         Secrecy::Open => None,
     };
-    // A variable of the process outranks the settings file, by whichever of its two names.
-    let (value, file) = match (value, file) {
-        (Some((_, ref one)), Some((_, ref other))) if one == other => {
-            return Err(ConfigError::GivenTwice(setting));
+    let from_variable = |value: &str, source| {
+        if setting.secrecy != Secrecy::Secret {
+            return Ok(in_force(value, source));
         }
-        (Some((value, Source::Environment)), Some(_)) => (Some((value, Source::Environment)), None),
-        (Some(_), Some(file)) => (None, Some(file)),
-        other => other,
+        let value = checked(value.as_bytes(), setting)
+            .map_err(|why| ConfigError::SecretVariable { setting, why })?;
+        Ok(in_force(&value, source))
     };
     match (value, file) {
-        (Some(_), Some(_)) => Err(ConfigError::GivenTwice(setting)),
-        (Some((value, source)), None) if setting.secrecy == Secrecy::Secret => {
-            let value = checked(value.as_bytes(), setting)
-                .map_err(|why| ConfigError::SecretVariable { setting, why })?;
-            Ok(in_force(&value, source))
+        (Some((_, one)), Some((_, other))) if one == other => Err(ConfigError::GivenTwice(setting)),
+        // A variable of the process outranks the settings file, by whichever of its two names.
+        (Some((value, source)), None) | (Some((value, source @ Source::Environment)), Some(_)) => {
+            from_variable(value, source)
         }
-        (Some((value, source)), None) => Ok(in_force(value, source)),
-        (None, Some((path, _))) => from_file(path),
+        (_, Some((path, _))) => from_file(path),
         (None, None) => {
             let value = setting.default.map(|it| Secret(it.to_owned()));
             Ok(InForce::new(setting, Source::Default, value))

@@ -16,7 +16,7 @@ use crate::domain::environment::Environment;
 use crate::domain::timestamp::Timestamp;
 use crate::store::cancel::Cancel;
 use crate::store::files::file_error;
-use crate::store::{StoreError, check_kind, check_version, damage, open_connection};
+use crate::store::{StoreError, check_kind, check_version, damage, open_connection, stamp};
 
 /// Pages of one step: 4 MiB, which any disk syncs in the time of a few commits.
 const STEP_PAGES: i32 = 1024;
@@ -79,17 +79,7 @@ pub fn register_bytes(path: &Path) -> Result<u64, StoreError> {
 /// What tells a register or a backup from others, of whatever version it is: its environment, and when
 /// the register was made.
 pub fn stamp_of(path: &Path) -> Result<(Environment, Timestamp), StoreError> {
-    let stamp = || {
-        let connection = open_existing(path)?;
-        let (environment, made_at_ms): (String, i64) =
-            connection.query_row("SELECT environment, created_at_ms FROM register", [], |row| {
-                Ok((row.get("environment")?, row.get("created_at_ms")?))
-            })?;
-        let environment =
-            Environment::parse(&environment).ok_or(StoreError::Corrupt("environment"))?;
-        Ok((environment, Timestamp::from_ms(made_at_ms)))
-    };
-    stamp().map_err(|it| damage(path, it))
+    open_existing(path).and_then(|it| stamp(&it)).map_err(|it| damage(path, it))
 }
 
 /// Opens a file that must be a register of this program's version, to read it.

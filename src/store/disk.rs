@@ -30,7 +30,7 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    fn of(error: &rusqlite::Error) -> Option<Self> {
+    pub(super) fn of(error: &rusqlite::Error) -> Option<Self> {
         match error.sqlite_error_code()? {
             ErrorCode::DiskFull => Some(Self::Full),
             ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen => {
@@ -127,9 +127,13 @@ impl<'s> Doubt<'s> {
     /// A commit has succeeded, which of a disk proves nothing: nobody holds the register any more.
     pub(super) fn end_of_hold(&mut self) {
         if self.standing.trouble() == Some(Trouble::Held) {
-            self.standing.set(None);
-            tracing::warn!("the register takes writes again");
+            self.end();
         }
+    }
+
+    fn end(&self) {
+        self.standing.set(None);
+        tracing::warn!("the register takes writes again");
     }
 
     /// Tries to put a commit that changes nothing in the place of the failed one.
@@ -158,8 +162,7 @@ impl<'s> Doubt<'s> {
             tracing::error!(%error, "writes do not wait for other processes");
         }
         if tried.is_ok() && !self.has_ghost {
-            self.standing.set(None);
-            tracing::warn!("the register takes writes again");
+            self.end();
         }
         // From its end on: a disk that hangs is not asked without a pause.
         self.tried_at = Some(monotonic_now());

@@ -247,9 +247,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether another process held the register for longer than a statement waits for.
     pub fn is_locked(&self) -> bool {
-        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
-        let Self::Sqlite(error) = self else { return false };
-        matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+        matches!(self, Self::Sqlite(error) if disk::Trouble::of(error) == Some(disk::Trouble::Held))
     }
 
     /// The same, said of the file that a damaged copy was taken from.
@@ -545,14 +543,22 @@ fn check_version(path: &Path, connection: &Connection) -> Result<(), StoreError>
     shape::check(path, connection)
 }
 
+/// What a register was stamped with when it was made: its environment, and the instant.
+fn stamp(connection: &Connection) -> Result<(Environment, Timestamp), StoreError> {
+    let (environment, created_at_ms): (String, i64) =
+        connection.query_row("SELECT environment, created_at_ms FROM register", [], |row| {
+            Ok((row.get("environment")?, row.get("created_at_ms")?))
+        })?;
+    let environment = Environment::parse(&environment).ok_or(StoreError::Corrupt("environment"))?;
+    Ok((environment, Timestamp::from_ms(created_at_ms)))
+}
+
 fn check_environment(
     path: &Path,
     asked: Environment,
     connection: &Connection,
 ) -> Result<(), StoreError> {
-    let text: String =
-        connection.query_row("SELECT environment FROM register", [], |row| row.get(0))?;
-    let stamped = Environment::parse(&text).ok_or(StoreError::Corrupt("environment"))?;
+    let (stamped, _) = stamp(connection)?;
     if stamped == asked {
         return Ok(());
     }

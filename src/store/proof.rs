@@ -19,7 +19,7 @@ use crate::store::cancel::Cancel;
 use crate::store::copy::{Progress, Stage, open_current};
 use crate::store::verification::{fact_from_row, verification_from_columns};
 use crate::store::webhook_endpoint::endpoint_salts;
-use crate::store::{RecordsCompared, Salts, StoreError, damage, records, shape};
+use crate::store::{RecordsCompared, Salts, StoreError, damage, records, shape, stamp};
 
 /// How many faults are named; more are counted.
 const FAULTS_NAMED_MAX: usize = 20;
@@ -127,10 +127,7 @@ impl Told<'_> {
 }
 
 fn summary(connection: &Connection) -> Result<Proof, StoreError> {
-    let (environment, created_at_ms): (String, i64) =
-        connection.query_row("SELECT environment, created_at_ms FROM register", [], |row| {
-            Ok((row.get("environment")?, row.get("created_at_ms")?))
-        })?;
+    let (environment, created_at) = stamp(connection)?;
     let count = |statement: &str| -> Result<u64, StoreError> {
         let count: i64 = connection.query_row(statement, [], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
@@ -142,8 +139,8 @@ fn summary(connection: &Connection) -> Result<Proof, StoreError> {
         |row| row.get(0),
     )?;
     Ok(Proof {
-        environment: Environment::parse(&environment).ok_or(StoreError::Corrupt("environment"))?,
-        created_at: Timestamp::from_ms(created_at_ms),
+        environment,
+        created_at,
         bytes: count("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")?,
         organizations: count("SELECT count(*) FROM organization")?,
         verification_facts: count("SELECT count(*) FROM verification_event")?,

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::store::disk::Trouble;
 use crate::store::files::{beside, directory_of, room};
-use crate::store::{SCHEMA, Store, StoreError};
+use crate::store::{Store, StoreError, shape};
 
 /// With less room than that, no write is counted on: the largest single one, a webhook of 1 MiB, goes
 /// into the log, and into the file once the log is folded, and another may be in the same commit.
@@ -40,7 +40,7 @@ pub struct Room {
 impl Store {
     /// Finds it out. Costs a few calls to the system, and no commit.
     pub fn readiness(&self) -> Readiness {
-        if !self.files.are_at(&self.path) {
+        if !self.is_at_its_path() {
             return Readiness::MovedAway;
         }
         match self.writer.trouble() {
@@ -84,9 +84,8 @@ impl Store {
 
 /// An error unless every table of the schema is there and its first page can be read.
 fn has_every_table(connection: &Connection) -> Result<(), StoreError> {
-    let tables = SCHEMA.lines().filter_map(|it| it.strip_prefix("CREATE TABLE "));
-    let names = tables.filter_map(|it| it.split([' ', '(']).next());
-    let looks: Vec<String> = names.map(|it| format!("EXISTS (SELECT 1 FROM {it})")).collect();
+    let looks: Vec<String> =
+        shape::tables()?.into_iter().map(|it| format!("EXISTS (SELECT 1 FROM {it})")).collect();
     let mut statement = connection.prepare_cached(&format!("SELECT {}", looks.join(", ")))?;
     Ok(statement.query_row([], |_| Ok(()))?)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::REMEDY;
-use crate::store::{Cancel, Readiness, StoreError};
+use crate::store::{Cancel, StoreError};
 use crate::usecase::Appliance;
 use crate::usecase::back_up::{BackUpError, BackedUp, Target, back_up_unless, backups_of};
 use crate::usecase::background::{Background, Stopping};
@@ -63,7 +63,7 @@ fn back_up_if_due_unless(
     if newest.is_some_and(|it| it.plus_ms(plan.every_ms) > now) {
         return Ok(None);
     }
-    if appliance.store.readiness() == Readiness::MovedAway {
+    if !appliance.store.is_at_its_path() {
         return Err(BackUpError::MovedAway(register.to_owned()));
     }
     let target = Target::Directory { path: plan.directory.clone(), keep: Some(plan.keep) };
