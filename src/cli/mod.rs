@@ -30,6 +30,7 @@ mod reload;
 mod running;
 mod serve;
 mod shell;
+mod signals;
 mod simulator;
 mod supervisor;
 mod verification;

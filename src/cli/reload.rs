@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::exit::CliError;
 use super::logging::{Log, writes_more};
-use super::serve::trusted_proxies;
-use super::wiring::{account_of, letter, webhook_secrets};
+use super::wiring::{account_of, letter, trusted_proxies, webhook_secrets};
 use crate::config::{Config, Provider};
 use crate::domain::letter::LetterTemplate;
 use crate::http::client_address::TrustedProxies;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
-use super::serve::SecondSignal;
+use super::signals::SecondSignal;
 use super::supervisor::Watchdog;
 use crate::http::server::Server;
 use crate::usecase::Appliance;

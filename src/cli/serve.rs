@@ -1,14 +1,9 @@
 //! `countersign serve`: the API, until a signal.
 
-use std::fs::File;
-use std::io;
 use std::mem::ManuallyDrop;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::exit::{CliError, Exit};
 use super::logging;
@@ -16,13 +11,14 @@ use super::migrate;
 use super::output::{Answer, tell};
 use super::reload::{Load, Reload};
 use super::running::{Running, Stopped};
+use super::signals::{SecondSignal, Stop};
 use super::supervisor::{self, Watchdog};
-use super::wiring::{Asks, Open, appliance};
+use super::wiring::{Asks, Open, appliance, trusted_proxies};
 use crate::api::{self, Api, ApiSettings, OrganizationRate, RateLimits};
-use crate::config::{AddressHeader as Configured, BROWSERS_SHARE, Config};
+use crate::config::{BROWSERS_SHARE, Config};
 use crate::domain::timestamp::Clock;
 use crate::handoff::{PageSettings, Pages, is_page};
-use crate::http::client_address::{AddressHeader, TrustedProxies, UnlistedProxies};
+use crate::http::client_address::{TrustedProxies, UnlistedProxies};
 use crate::http::limits::{Limits, raise_descriptor_limit};
 use crate::http::server::{self, Server};
 use crate::http::{Request, Response, Service};
@@ -261,21 +257,7 @@ fn api_settings(config: &Config, trusted_proxies: &Reloadable<TrustedProxies>) -
     }
 }
 
-fn address_header(config: &Config) -> AddressHeader {
-    match config.client_address_header {
-        Configured::Any => AddressHeader::Any,
-        Configured::Forwarded => AddressHeader::Forwarded,
-        Configured::XForwardedFor => AddressHeader::XForwardedFor,
-    }
-}
-
 /// Whose word about a client's address counts.
-pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
-    TrustedProxies::parse(&config.trusted_proxies)
-        .unwrap_or_default()
-        .naming_in(address_header(config))
-}
-
 fn limits(config: &Config, trusted_proxies: &Reloadable<TrustedProxies>) -> Limits {
     Limits {
         connections_max: config.connections_max,
@@ -294,109 +276,4 @@ fn without_account(config: &Config, sentence: &str) -> String {
         }
         crate::config::World::Live => sentence.to_owned(),
     }
-}
-
-/// SIGTERM, SIGINT and SIGHUP, held back from the moment this exists.
-pub(super) struct Stop {
-    signals: Signals,
-    hangup: Hangup,
-}
-
-/// What SIGHUP asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hangup {
-    /// The terminal is gone, or whoever sent it wants the end.
-    Ends,
-    /// An operator, or the service manager, wants the files to be read again.
-    Reloads,
-}
-
-impl Stop {
-    /// From now on a signal stops by way of [`Stop::wait`]. A SIGHUP that whoever started this process
-    /// has it ignore, as `nohup` does, stays ignored.
-    pub(super) fn on_signal() -> io::Result<Self> {
-        let mut held = vec![SIGTERM, SIGINT];
-        if !is_hangup_ignored() {
-            held.push(SIGHUP);
-        }
-        Ok(Self { signals: Signals::new(held)?, hangup: Hangup::Ends })
-    }
-
-    /// The same, but where a SIGHUP cannot mean that a terminal has gone, because there is none, or
-    /// must not end the process, because of `nohup`, it reloads: see [`Stop::wait_and`].
-    pub(super) fn or_reload() -> io::Result<Self> {
-        let ends = has_terminal() && !is_hangup_ignored();
-        let hangup = if ends { Hangup::Ends } else { Hangup::Reloads };
-        Ok(Self { signals: Signals::new([SIGTERM, SIGINT, SIGHUP])?, hangup })
-    }
-
-    /// Whether a signal has come.
-    pub(super) fn is_due(&mut self) -> bool {
-        self.signals.pending().next().is_some()
-    }
-
-    /// Waits for the first signal; after it, a second one ends the process at once.
-    pub(super) fn wait(self) {
-        if let Some(SecondSignal(signals)) = self.wait_for_the_first(|| {}) {
-            signals.handle().close();
-            end_at_a_signal();
-        }
-    }
-
-    /// Waits for the first signal to stop; what a second one does is yet to be said. Reloads on this
-    /// thread whenever a signal asks for it: those that come meanwhile are one more reload together, and
-    /// the signal to stop comes after it.
-    pub(super) fn wait_for_the_first(mut self, mut reload: impl FnMut()) -> Option<SecondSignal> {
-        let hangup = self.hangup;
-        let is_to_stop = |signal| {
-            let stops = signal != SIGHUP || hangup == Hangup::Ends;
-            if !stops {
-                reload();
-            }
-            stops
-        };
-        self.signals.forever().any(is_to_stop).then_some(SecondSignal(self.signals))
-    }
-}
-
-/// The signal after the first.
-pub(super) struct SecondSignal(Signals);
-
-impl SecondSignal {
-    /// Says what it does, once it comes; a third one ends the process at once. A second SIGHUP counts for
-    /// nothing: a terminal that goes may send several.
-    pub(super) fn then(mut self, act: impl FnOnce() + Send + 'static) {
-        let handle = self.0.handle();
-        let waiting = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            if self.0.forever().any(|it| it != SIGHUP) {
-                end_at_a_signal();
-                act();
-            }
-        });
-        if waiting.is_err() {
-            handle.close();
-            end_at_a_signal();
-        }
-    }
-}
-
-/// From now on a signal ends the process at once.
-fn end_at_a_signal() {
-    for signal in [SIGTERM, SIGINT] {
-        let now = Arc::new(std::sync::atomic::AtomicBool::new(true));
-        drop(signal_hook::flag::register_conditional_shutdown(signal, 1, now));
-    }
-}
-
-/// Whether this process has a controlling terminal, whatever its streams are.
-fn has_terminal() -> bool {
-    File::open("/dev/tty").is_ok()
-}
-
-/// Whether SIGHUP was ignored when this process started. Where the system does not say, it was not.
-fn is_hangup_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
-    mask.is_some_and(|it| it >> (SIGHUP - 1) & 1 == 1)
 }

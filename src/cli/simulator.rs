@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::exit::{CliError, Exit};
 use super::output::{self, Answer, tell};
-use super::serve::Stop;
+use super::signals::Stop;
 use super::{logging, wiring};
 use crate::http::server;
 use crate::sim::serve::{Ports, serve};

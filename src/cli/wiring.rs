@@ -7,13 +7,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::exit::{CliError, Exit};
 use super::output::tell;
-use crate::config::{Config, ImportProduct, Provider, SumsubVerdict, World, text_file};
+use crate::config::{
+    AddressHeader as Configured, Config, ImportProduct, Provider, SumsubVerdict, World, text_file,
+};
 use crate::domain::environment::Environment;
 use crate::domain::letter::{LetterTemplate, STANDARD_LETTER};
 use crate::domain::outgoing::Schedule;
 use crate::domain::timekeeper::{Timekeeper, Uptime};
 use crate::domain::timestamp::{Clock, Timestamp};
 use crate::domain::verdict::{Acceptance, DecidedBy};
+use crate::http::client_address::{AddressHeader, TrustedProxies};
 use crate::outbox::{Allowed, KeyFile, Outbox};
 use crate::store::files::{beside, is_new};
 use crate::store::{Folded, Opening, ServingLock, Store, refuse_other_names};
@@ -254,6 +257,20 @@ fn handoff(config: &Config, public_url: &str, account: &Account) -> Result<Hando
         websdk: WebSdk::of(&account.base_url),
         link_days: config.link_days,
     })
+}
+
+pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
+    TrustedProxies::parse(&config.trusted_proxies)
+        .unwrap_or_default()
+        .naming_in(address_header(config))
+}
+
+fn address_header(config: &Config) -> AddressHeader {
+    match config.client_address_header {
+        Configured::Any => AddressHeader::Any,
+        Configured::Forwarded => AddressHeader::Forwarded,
+        Configured::XForwardedFor => AddressHeader::XForwardedFor,
+    }
 }
 
 /// The letter that customers sign.

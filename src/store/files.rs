@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 
+use crate::domain::timestamp::Timestamp;
 use crate::store::StoreError;
 
 /// The file of that ending beside another: `register.db` and `.lock` give `register.db.lock`.
@@ -13,6 +14,11 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
     PathBuf::from(name)
+}
+
+/// An instant as part of a file's name: sorts by time.
+pub fn stamp(at: Timestamp) -> String {
+    at.to_string().chars().filter(|it| !matches!(it, '-' | ':' | '.')).collect()
 }
 
 /// How many links are followed from one to the next, as Linux does.

@@ -66,7 +66,7 @@ fn found_steps<'m>(
     if steps.len() != count {
         return Err(StoreError::NotMigratable { path: register.to_owned(), found });
     }
-    shape::check_steps(register, &connection, (found, steps))?;
+    shape::check_steps(register, &connection, found, steps.iter().map(|it| it.statements))?;
     Ok((found, steps))
 }
 

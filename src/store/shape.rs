@@ -10,7 +10,6 @@ use std::sync::OnceLock;
 
 use rusqlite::Connection;
 
-use crate::store::migration::Migration;
 use crate::store::{SCHEMA, SCHEMA_VERSION, StoreError};
 
 /// How many differences are named; more are counted.
@@ -44,7 +43,8 @@ pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), StoreErr
 pub(super) fn check_steps(
     path: &Path,
     connection: &Connection,
-    (version, steps): (i32, &[Migration]),
+    version: i32,
+    steps: impl Iterator<Item = &'static str>,
 ) -> Result<(), StoreError> {
     let trial = Connection::open_in_memory()?;
     trial.pragma_update(None, "legacy_alter_table", true)?;
@@ -53,7 +53,7 @@ pub(super) fn check_steps(
         drop(trial.execute_batch(&statement));
     }
     for step in steps {
-        if let Err(error) = trial.execute_batch(step.statements) {
+        if let Err(error) = trial.execute_batch(step) {
             return differs(path, version, &[in_short(error)]);
         }
     }

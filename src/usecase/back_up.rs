@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{KeyFit, WebhookKey};
 use crate::store::files::{beside, copy_private, create_private, directory_of, free_bytes};
-use crate::store::files::{rename_durably, resolved, sync_directory};
+use crate::store::files::{rename_durably, resolved, stamp, sync_directory};
 use crate::store::{
     Cancel, Progress, Proof, StoreError, copy_register_unless, endpoint_salts_in, prove_unless,
     register_bytes, stamp_of,
@@ -239,11 +239,6 @@ fn backup_name(register: &Path, now: Timestamp) -> String {
     format!("{}-{}.db", stem(register), stamp(now))
 }
 
-/// An instant as part of a file's name: sorts by time.
-pub(super) fn stamp(at: Timestamp) -> String {
-    at.to_string().chars().filter(|it| !matches!(it, '-' | ':' | '.')).collect()
-}
-
 fn stem(register: &Path) -> String {
     register.file_stem().map(|it| it.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -262,7 +257,7 @@ fn instant_in(name: &str, stem: &str) -> Option<Timestamp> {
         part(15..18)?
     );
     let at = Timestamp::parse(&text)?;
-    (self::stamp(at) == stamp).then_some(at)
+    (crate::store::files::stamp(at) == stamp).then_some(at)
 }
 
 /// A copy that does not bear its name yet. Locked while its maker lives, so that what a killed one

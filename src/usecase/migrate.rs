@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::domain::timestamp::Timestamp;
-use crate::store::files::{beside, directory_of};
+use crate::store::files::{beside, directory_of, stamp};
 use crate::store::{
     Held, Migration, Progress, Proof, ServingLock, StoreError, apply_migrations, copy_register,
     prove, put_in_place, register_bytes, steps_for,
 };
-use crate::usecase::back_up::{BackUpError, Partial, check_room, stamp};
+use crate::usecase::back_up::{BackUpError, Partial, check_room};
 
 /// What a migration did.
 #[derive(Clone, Debug)]

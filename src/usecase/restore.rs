@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use crate::domain::environment::Environment;
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{KeyFile, KeyFit, WebhookKey, give_to_owner_of};
-use crate::store::files::{beside, directory_of, rename_durably, resolved};
+use crate::store::files::{beside, directory_of, rename_durably, resolved, stamp};
 use crate::store::{
     Held, Losses, Progress, Proof, ServingLock, StoreError, copy_register, losses, prove,
     put_in_place, refuse_other_names, register_bytes,
 };
-use crate::usecase::back_up::{BackUpError, Partial, check_room, stamp};
+use crate::usecase::back_up::{BackUpError, Partial, check_room};
 use crate::usecase::webhook_key::fit_beside;
 
 /// What may be overwritten.

@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError};
 
 use crate::domain::timestamp::Timestamp;
 use crate::outbox::{KeyFile, KeyFit, KeyStanding, WebhookKey, WebhookKeyError, remedy};
+use crate::store::files::stamp;
 use crate::store::{Salts, StoreError};
-use crate::usecase::back_up::stamp;
 use crate::usecase::{Appliance, Failure};
 
 /// How long a look at a key that fits holds, in milliseconds: it costs a hash for every endpoint.

@@ -17,7 +17,7 @@ use super::console::Colours;
 use super::exit::CliError;
 use super::logging;
 use super::output::{self, Answer, Format, tell};
-use super::serve::Stop;
+use super::signals::Stop;
 use stage::{Cast, Stage};
 
 pub(super) const HELP: &str = "\

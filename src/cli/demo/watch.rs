@@ -8,7 +8,7 @@ use super::stage::{ACTOR, Stage, text};
 use crate::cli::console::{Colours, shown, stopped_by_signals, twin_flags};
 use crate::cli::exit::CliError;
 use crate::cli::output::{self, tell};
-use crate::cli::serve::Stop;
+use crate::cli::signals::Stop;
 use crate::cli::verification::cause;
 use crate::console::run::{Ending, Options, is_called, is_gone, run};
 use crate::console::state::Access;
