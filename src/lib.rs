@@ -11,8 +11,9 @@
 //!   number of places (`shares.rs`).
 //! - [`reloadable`]: a value that a reload may replace while others use it. Knows nothing of ours.
 //! - [`http`]: HTTP/1.1 as plain values; a bounded, blocking connection loop. Knows nothing of ours.
-//! - [`store`]: the register: `schema.sql`, one writer with group commit, a file per noun;
-//!   copies of it, and their proof (`copy.rs`, `proof.rs`).
+//! - [`store`]: the register: `schema.sql`, and whether a file has it (`shape.rs`); one writer with
+//!   group commit, and whether its disk takes what it writes (`disk.rs`); a file per noun; copies of
+//!   it, and their proof (`copy.rs`, `proof.rs`).
 //! - [`sumsub`]: the Sumsub client, its signatures, and the only reading of its JSON (`wire.rs`).
 //! - [`outbox`]: the way to our callers' webhook endpoints: derived secrets, Standard Webhooks
 //!   signatures, and which addresses may be dialled.
